@@ -1,0 +1,27 @@
+package main
+import (
+ _ "github.com/alecthomas/kong"
+ _ "github.com/chromedp/chromedp"
+ _ "github.com/compose-spec/compose-go/v2/loader"
+ _ "github.com/danielgtaylor/huma/v2/adapters/humagin"
+ _ "github.com/eclipse/paho.mqtt.golang"
+ _ "github.com/fxamacker/cbor/v2"
+ _ "github.com/gin-gonic/gin"
+ _ "github.com/goccy/go-yaml"
+ _ "github.com/google/go-cmp/cmp"
+ _ "github.com/grid-x/modbus"
+ _ "github.com/influxdata/influxdb-client-go/v2"
+ _ "github.com/mochi-mqtt/server/v2"
+ _ "github.com/ncruces/go-sqlite3/driver"
+ _ "github.com/prometheus/client_golang/prometheus/promhttp"
+ _ "github.com/simonvetter/modbus"
+ _ "github.com/cockroachdb/apd/v3"
+ _ "github.com/veraison/go-cose"
+ _ "golang.org/x/sync/errgroup"
+ _ "golang.org/x/time/rate"
+ _ "google.golang.org/protobuf/encoding/protowire"
+ _ "modernc.org/sqlite"
+ _ "periph.io/x/conn/v3/i2c/i2ctest"
+ _ "periph.io/x/host/v3"
+)
+func main(){}
