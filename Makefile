@@ -48,12 +48,12 @@ size: ## yunhe-edge for every gateway architecture, static, at most 15 MB
 tools: debian $(INFLUXD) ## mosquitto, chromium and influxd for the tests
 
 debian:
-	@.ci/debian mosquitto chromium
+	@.ci/debian mosquitto chromium $$(command -v npm >/dev/null || echo npm)
 
 $(INFLUXD):
 	@echo "building influxd 1.8.10 from source, once (about 3 minutes on two cores)"
 	@mkdir -p $(TOOLS)
-	cd $(TOOLS) && GOFLAGS=-mod=mod GOBIN=$(TOOLS) CGO_ENABLED=0 go install $(INFLUXD_MOD)
+	cd $(TOOLS) && GOBIN=$(TOOLS) CGO_ENABLED=0 go install $(INFLUXD_MOD)
 
 clean: ## remove what was built; the tools stay
 	rm -rf bin
