@@ -127,21 +127,20 @@ const (
 )
 
 // WithDefaults returns c with every setting that may be left out filled in.
-// A zero Journal.Sync stays zero only if the rest of Journal is set.
+// Journal and the metered settings of Link are filled in only as a whole,
+// because 0 is a meaning of theirs.
 func (c Config) WithDefaults() Config {
 	setDefault(&c.Link.Kind, Ethernet)
 	if c.Link.Kind == Metered {
 		setDefault(&c.Poll.Fast, meteredDefaultGap)
 		setDefault(&c.Poll.Slow, meteredDefaultGap)
-		setDefault(&c.Link.Batch, DefaultBatch)
-		setDefault(&c.Link.Deadband, DefaultDeadband)
-		setDefault(&c.Link.MaxRows, DefaultMaxRows)
+		if c.Link == (Link{Kind: Metered}) {
+			c.Link = Link{Kind: Metered, Batch: DefaultBatch, Deadband: DefaultDeadband, MaxRows: DefaultMaxRows}
+		}
 	}
 	if c.Journal == (Journal{}) {
-		c.Journal.Sync = DefaultSync
+		c.Journal = Journal{MaxSize: DefaultMaxSize, Floor: DefaultFloor, Sync: DefaultSync}
 	}
-	setDefault(&c.Journal.MaxSize, DefaultMaxSize)
-	setDefault(&c.Journal.Floor, DefaultFloor)
 	setDefault(&c.Poll.Fast, DefaultFast)
 	setDefault(&c.Poll.Slow, DefaultSlow)
 	if c.StateDir != "" {

@@ -50,7 +50,7 @@ func (fs *Faults) add(key, format string, args ...any) {
 const (
 	maxBuses   = 32
 	maxDevices = 256
-	minSize    = int64(16) << 20
+	minSize    = int64(16e6)
 )
 
 // Validate reports every fault of c as Faults, nil if there is none. Settings
