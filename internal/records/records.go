@@ -79,7 +79,7 @@ type Device struct {
 	Model          string    `json:"model,omitempty"`
 	Serial         string    `json:"serial,omitempty"`
 	Firmware       string    `json:"firmware,omitempty"`
-	Definition     string    `json:"definition,omitempty"`   // hex hash of the definition
+	Definition     string    `json:"definition,omitempty"`  // hex hash of the definition
 	LastReading    time.Time `json:"last_reading,omitzero"` // newest stored time; zero if none
 }
 
