@@ -7,8 +7,6 @@ package broker
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,9 +30,8 @@ const (
 // User is one account.
 type User struct {
 	Name string
-	// Secret is the SHA-256 of the password. Passwords are random, 256 bits,
-	// made by Yunhe; a slow hash would add nothing.
-	Secret [sha256.Size]byte
+	// Secret is the account's password, hashed.
+	Secret Secret
 	// Publish and Subscribe are the MQTT topic filters this user may use.
 	Publish, Subscribe []string
 }
@@ -126,9 +123,7 @@ func (g *guard) Provides(b byte) bool {
 func (g *guard) OnConnectAuthenticate(_ *mqtt.Client, pk packets.Packet) bool {
 	name := string(pk.Connect.Username)
 	user, found := g.users.User(name)
-	sum := sha256.Sum256(pk.Connect.Password)
-	same := subtle.ConstantTimeCompare(sum[:], user.Secret[:]) == 1
-	if !found || !same {
+	if same := user.Secret.Matches(pk.Connect.Password); !found || !same {
 		return false
 	}
 	id := pk.Connect.ClientIdentifier

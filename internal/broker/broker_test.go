@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"crypto/sha256"
 	"io"
 	"log/slog"
 	"net"
@@ -16,8 +15,12 @@ type directory map[string]User
 
 func (d directory) User(name string) (User, bool) { u, ok := d[name]; return u, ok }
 
-func account(name, secret string, publish, subscribe []string) User {
-	return User{Name: name, Secret: sha256.Sum256([]byte(secret)), Publish: publish, Subscribe: subscribe}
+func account(name, password string, publish, subscribe []string) User {
+	secret, err := NewSecret(password)
+	if err != nil {
+		panic(err)
+	}
+	return User{Name: name, Secret: secret, Publish: publish, Subscribe: subscribe}
 }
 
 func start(t *testing.T, users directory) (url string) {
