@@ -26,12 +26,16 @@ type reader struct {
 
 // node is a value at a place in the file.
 type node struct {
-	key  string // path for people
-	line int
-	ast  ast.Node // nil: not there
+	key   string // path for people
+	line  int
+	ast   ast.Node // nil: not there
+	quiet bool     // what holds it is already reported
 }
 
 func (r *reader) fault(n node, format string, args ...any) {
+	if n.quiet {
+		return
+	}
 	r.faults = append(r.faults, Fault{File: r.file, Line: n.line, Key: n.key, Text: fmt.Sprintf(format, args...)})
 }
 
@@ -86,6 +90,9 @@ func (r *reader) object(n node, known ...string) map[string]node {
 	m, ok := n.ast.(ast.MapNode)
 	if !ok {
 		r.fault(n, "must be a mapping with the keys %s", strings.Join(known, ", "))
+		for k := range out {
+			out[k] = node{key: out[k].key, quiet: true}
+		}
 		return out
 	}
 	for it := m.MapRange(); it.Next(); {
