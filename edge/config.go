@@ -34,7 +34,8 @@ type Config struct {
 // Broker says where and as whom to connect.
 type Broker struct {
 	URL string // mqtt://host:port or mqtts://host:port
-	// ClientID is the MQTT client id; empty means <site>-<gateway>.
+	// ClientID is the MQTT client id; empty means User, or <site>-<gateway>
+	// without one. Brokers tie an account to client ids that start with it.
 	ClientID     string
 	User         string
 	PasswordFile string // one line; needs User
@@ -147,6 +148,7 @@ func (c Config) WithDefaults() Config {
 		setDefault(&c.KeyFile, filepath.Join(c.StateDir, "gateway.key"))
 		setDefault(&c.Control.Socket, filepath.Join(c.StateDir, "control.sock"))
 	}
+	setDefault(&c.Broker.ClientID, c.Broker.User)
 	if c.Site != "" && c.Gateway != "" {
 		setDefault(&c.Broker.ClientID, c.Site+"-"+c.Gateway)
 	}

@@ -3,11 +3,11 @@ package edge
 import (
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"yunhe/edge/internal/bus"
 	"yunhe/internal/telemetry"
 )
 
@@ -174,10 +174,6 @@ func checkPeriod(fs *Faults, key string, d time.Duration) {
 	}
 }
 
-// busAddress is checked in full by the bus itself; here the scheme decides
-// whether a device needs a unit id or an I2C address.
-var busAddress = regexp.MustCompile(`^(tcp|rtu|rtuovertcp)://.+|^i2c:.+`)
-
 func (c Config) validateBuses(fs *Faults) map[string]Bus {
 	buses := make(map[string]Bus, len(c.Buses))
 	if len(c.Buses) == 0 {
@@ -194,16 +190,13 @@ func (c Config) validateBuses(fs *Faults) map[string]Bus {
 		if _, dup := buses[b.ID]; dup {
 			fs.add(key+".id", "%s is given twice; every bus has an id of its own", b.ID)
 		}
-		if !busAddress.MatchString(b.Address) {
-			fs.add(key+".address", "%q is no bus; use tcp://host:port, rtu:///dev/ttyUSB0?baud=9600&parity=none, rtuovertcp://host:port or i2c:/dev/i2c-1", b.Address)
+		if _, err := bus.ParseAddress(b.Address); err != nil {
+			fs.add(key+".address", "%s", err)
 		}
 		buses[b.ID] = b
 	}
 	return buses
 }
-
-// IsI2C reports whether b is an I2C bus.
-func (b Bus) IsI2C() bool { return strings.HasPrefix(b.Address, "i2c:") }
 
 func (c Config) validateDevices(fs *Faults, buses map[string]Bus) {
 	if len(c.Devices) == 0 {
@@ -231,18 +224,21 @@ func (d Device) validate(fs *Faults, key string, buses map[string]Bus) {
 		fs.add(key+".profile", "is missing; name a profile, or sunspec")
 	}
 	b, ok := buses[d.Bus]
+	address, err := bus.ParseAddress(b.Address)
+	kind := address.Kind
 	switch {
 	case d.Bus == "":
 		fs.add(key+".bus", "is missing; name one of the buses")
 	case !ok:
 		fs.add(key+".bus", "%s is not in buses; name one of them or add it", d.Bus)
-	case b.IsI2C() && (d.I2CAddress < 0x08 || d.I2CAddress > 0x77):
+	case err != nil: // told where the bus is
+	case kind == bus.I2C && (d.I2CAddress < 0x08 || d.I2CAddress > 0x77):
 		fs.add(key+".i2c_address", "%#02x is no 7-bit I2C address; use 0x08 to 0x77", d.I2CAddress)
-	case b.IsI2C() && d.Unit != 0:
+	case kind == bus.I2C && d.Unit != 0:
 		fs.add(key+".unit", "has no meaning on the I2C bus %s; use i2c_address", d.Bus)
-	case !b.IsI2C() && d.I2CAddress != 0:
+	case kind != bus.I2C && d.I2CAddress != 0:
 		fs.add(key+".i2c_address", "has no meaning on the Modbus bus %s; use unit", d.Bus)
-	case strings.HasPrefix(b.Address, "rtu") && (d.Unit < 1 || d.Unit > 247):
+	case (kind == bus.ModbusRTU || kind == bus.RTUOverTCP) && (d.Unit < 1 || d.Unit > 247):
 		fs.add(key+".unit", "%d is no address on a serial line; use 1 to 247", d.Unit)
 	}
 	for i, p := range d.Points {
