@@ -5,6 +5,7 @@
 package evidence
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"time"
@@ -130,4 +131,4 @@ type Entry struct {
 
 // HashOf returns the SHA-256 of an encoded Definition, the DefHash of its
 // batches.
-func HashOf(data []byte) Hash { return sha256Sum(data) }
+func HashOf(data []byte) Hash { return sha256.Sum256(data) }
