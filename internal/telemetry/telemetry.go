@@ -6,20 +6,12 @@ package telemetry
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 )
 
-// idPattern is the form of every site, gateway, device and point name.
-var idPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
-
-// pointPattern is the form of point names: they become field names in stores
-// and metric names on the wire.
-var pointPattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
-
 // CheckID reports whether s may name a site, a gateway or a device.
 func CheckID(s string) error {
-	if !idPattern.MatchString(s) {
+	if !isName(s, '-') {
 		return fmt.Errorf("%q is not an id: use 1 to 63 of a-z, 0-9 and -, not starting with -", s)
 	}
 	return nil
@@ -27,10 +19,22 @@ func CheckID(s string) error {
 
 // CheckPoint reports whether s may name a point.
 func CheckPoint(s string) error {
-	if !pointPattern.MatchString(s) {
+	if !isName(s, '_') || s[0] <= '9' {
 		return fmt.Errorf("%q is not a point name: use 1 to 63 of a-z, 0-9 and _, starting with a letter", s)
 	}
 	return nil
+}
+
+// isName reports whether s is 1 to 63 of a-z, 0-9 and mark, not starting with
+// mark. Every name of every message goes through it, so it is no regexp.
+func isName(s string, mark byte) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && (c != mark || i == 0) {
+			return false
+		}
+	}
+	return len(s) > 0 && len(s) <= 63
 }
 
 // Type is the type of a value. There are four, because these four survive
