@@ -1,0 +1,116 @@
+package bus
+
+import (
+	"context"
+	"time"
+
+	"yunhe/internal/profile"
+)
+
+// maxQueue bounds the requests of one device that wait; a poller waits for
+// one or two at a time.
+const maxQueue = 64
+
+// patience is how long the probe of a device in back-off stands behind the
+// requests of healthy devices; then it takes its turn, so that a full line
+// does not keep a recovered device out for ever.
+const patience = 10 * time.Second
+
+// grace is how long the line stays free for the next block of the device that
+// has just answered. A poller asks for block after block; without it a slow
+// device would slip in after each of them.
+const grace = 2 * time.Millisecond
+
+// request is one read of one block.
+type request struct {
+	ctx            context.Context
+	table          profile.Table
+	address, count uint16
+	queued         time.Time
+	done           chan result // buffered: the owner never waits for the caller
+}
+
+type result struct {
+	raw []byte
+	at  time.Time
+	err error
+}
+
+// pick takes the next request off the queues, or says how long to wait until
+// one may go (0: until something is queued). The device that has used the
+// least bus time comes first; a device in back-off comes after all healthy
+// ones. Called with b.mu held.
+func (b *Bus) pick(now time.Time) (d *Device, r *request, wait time.Duration) {
+	var best *Device
+	for _, d := range b.devices {
+		if len(d.queue) == 0 {
+			continue
+		}
+		if until := d.ready.Sub(now); until > 0 {
+			if wait == 0 || until < wait {
+				wait = until
+			}
+			continue
+		}
+		if best == nil || d.before(best, now) {
+			best = d
+		}
+	}
+	if best == nil {
+		return nil, nil, wait
+	}
+	if rest := grace - now.Sub(b.idle); rest > 0 && b.last.yields(best, now) {
+		return nil, nil, rest
+	}
+	r = best.queue[0]
+	best.queue = best.queue[1:]
+	b.served = max(b.served, best.used)
+	return best, r, 0
+}
+
+// yields reports whether e is about to go only because d's caller, who has
+// just got its answer, had no time to ask again: d would come before e.
+func (d *Device) yields(e *Device, now time.Time) bool {
+	return d != nil && d != e && len(d.queue) == 0 && !d.breaker.open() && !d.ready.After(now) && (e.probing(now) || d.used < e.used)
+}
+
+// before reports whether d goes before e. Both have requests waiting.
+func (d *Device) before(e *Device, now time.Time) bool {
+	if p, q := d.probing(now), e.probing(now); p != q {
+		return q
+	}
+	return d.used < e.used
+}
+
+// probing reports whether d's next request is a probe that can wait for others.
+func (d *Device) probing(now time.Time) bool {
+	return d.breaker.open() && now.Sub(d.queue[0].queued) < patience
+}
+
+// enqueue puts r into d's queue. A device that comes back from a pause starts
+// level with the others: time not used is not saved up.
+func (b *Bus) enqueue(d *Device, r *request) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	switch {
+	case b.stopped:
+		return ErrStopped
+	case b.link.breaker.blocked(now):
+		return b.link.breaker.refusal(ErrLinkDown, now)
+	case d.breaker.blocked(now):
+		return d.breaker.refusal(ErrBackoff, now)
+	case len(d.queue) >= maxQueue:
+		return ErrQueueFull
+	}
+	if len(d.queue) == 0 {
+		d.used = max(d.used, b.served)
+	}
+	r.queued = now
+	d.queue = append(d.queue, r)
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
