@@ -1,0 +1,356 @@
+package profile
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"math/big"
+	"slices"
+
+	"yunhe/internal/telemetry"
+)
+
+// Encode is the inverse of decoding, for simulators: physical values by point
+// name become registers. No value (the zero Value) becomes the point's first
+// "not available" content. Scale-factor and unit registers are chosen: scale
+// factors start at 0 for counters and at -2 otherwise and grow until every
+// value fits. Numbers are rounded to what the register can hold. A value that
+// does not fit, has the wrong type or belongs to no point is an error.
+func (p *Profile) Encode(values map[string]telemetry.Value) (Image, error) {
+	im := Image{}
+	return im, p.EncodeInto(im, values)
+}
+
+// EncodeInto writes values into an image that may hold others already.
+func (p *Profile) EncodeInto(im Image, values map[string]telemetry.Value) error {
+	var errs []error
+	for name := range values {
+		if _, ok := p.Point(name); !ok {
+			errs = append(errs, fmt.Errorf("encode %s: there is no point %q", p.ID, name))
+		}
+	}
+	e := encoder{p: p, im: im, values: values, exponents: map[Range]int{}}
+	e.chooseExponents()
+	for _, factors := range []bool{true, false} { // factors of others first
+		for i := range p.Points {
+			pt := &p.Points[i]
+			v, ok := values[pt.Name]
+			if !ok || (len(pt.Times) == 0) != factors {
+				continue
+			}
+			if err := e.point(pt, v); err != nil {
+				errs = append(errs, fmt.Errorf("encode %s: %s: %w", p.ID, pt.Name, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// encoder writes the values of one device into an image.
+type encoder struct {
+	p         *Profile
+	im        Image
+	values    map[string]telemetry.Value
+	exponents map[Range]int // content of scale-factor registers, by register
+}
+
+func (p *Point) exponentRange() Range { return Range{p.Table, p.Exponent.Address, 1} }
+
+// chooseExponents picks for each scale-factor register the finest power of
+// ten at which all its values fit.
+func (e *encoder) chooseExponents() {
+	for i := range e.p.Points {
+		p := &e.p.Points[i]
+		v, given := e.values[p.Name]
+		if p.Exponent == nil || !given {
+			continue
+		}
+		n, seen := e.exponents[p.exponentRange()]
+		if start := e.firstExponent(p); !seen || start > n {
+			n = start
+		}
+		x, number := v.Number()
+		for ; number && n < maxExponent; n++ {
+			t, err := e.target(p, x, n)
+			if err != nil || p.formula.parts[0].fits(t) {
+				break
+			}
+		}
+		e.exponents[p.exponentRange()] = n
+	}
+}
+
+func (e *encoder) firstExponent(p *Point) int {
+	switch {
+	case p.Exponent.Negate:
+		return -3
+	case p.Class() == telemetry.Counter:
+		return 0
+	default:
+		return -2
+	}
+}
+
+// point writes one value.
+func (e *encoder) point(p *Point, v telemetry.Value) error {
+	own := e.ranges(p)
+	if v.IsZero() {
+		return e.absent(p, own)
+	}
+	if v.Type() != p.Type() {
+		return fmt.Errorf("the value is a %s, the point a %s", v.Type(), p.Type())
+	}
+	if s, ok := v.AsString(); ok {
+		return e.text(p.formula.parts[0].operand, own[0], s)
+	}
+	x, _ := v.Number()
+	if b, ok := v.AsBool(); ok && b {
+		x = 1
+	}
+	n := 0
+	if p.Exponent != nil {
+		n = e.exponents[p.exponentRange()]
+		stored := uint64(int64(n * int(p.formula.exponent)))
+		e.word(p.formula.exponentOperand(), []Range{p.exponentRange()}, stored)
+	}
+	if err := e.choose(p); err != nil {
+		return err
+	}
+	t, err := e.target(p, x, n)
+	if u, ok := v.AsUint(); ok { // a float64 would lose digits above 2^53
+		t, err = e.targetRat(p, new(big.Rat).SetInt(new(big.Int).SetUint64(u)), n)
+	}
+	if err != nil {
+		return err
+	}
+	return e.parts(p, own, t)
+}
+
+// ranges returns the registers of each operand of the point's own.
+func (e *encoder) ranges(p *Point) [][]Range {
+	rest := p.words
+	var out [][]Range
+	ops := p.formula.operands()
+	for _, o := range ops[:len(ops)-len(p.formula.factors)] {
+		n, size := 0, 0
+		for size < o.size {
+			w := rest[n]
+			if w.Table.IsBits() {
+				size += int(w.Count)
+			} else {
+				size += w.Table.ByteCount(int(w.Count))
+			}
+			n++
+		}
+		out, rest = append(out, rest[:n]), rest[n:]
+	}
+	return out
+}
+
+// absent writes "not available".
+func (e *encoder) absent(p *Point, own [][]Range) error {
+	for i, t := range p.formula.parts {
+		list := p.NA
+		if i < len(p.Parts) {
+			list = slices.Concat(p.NA, p.Parts[i].NA)
+		}
+		k := slices.IndexFunc(list, func(s Sentinel) bool { return s.fits(t.operand) })
+		switch {
+		case k < 0 && i > 0:
+			e.word(t.operand, own[i], 0)
+		case k < 0:
+			return errors.New("no value, and the point has no way to say \"not available\"")
+		case list[k].kind == sentinelEmpty:
+			e.im.write(own[i], make([]byte, t.size))
+		case list[k].kind == sentinelNaN && t.typ == F32:
+			e.word(t.operand, own[i], 0x7FC00000)
+		case list[k].kind == sentinelNaN:
+			e.word(t.operand, own[i], math.Float64bits(math.NaN()))
+		case t.bits != nil && list[k].kind == sentinelWord && list[k].word > mask(t.width()):
+			full := t.operand
+			full.bits = nil
+			e.word(full, own[i], list[k].word)
+		default:
+			e.word(t.operand, own[i], list[k].word)
+		}
+	}
+	return nil
+}
+
+// choose writes the register that selects a scale, unless another point has.
+func (e *encoder) choose(p *Point) error {
+	if p.Select == nil {
+		return nil
+	}
+	i := len(p.formula.parts)
+	if p.Exponent != nil {
+		i++
+	}
+	at, c := e.ranges(p)[i], p.formula.choice
+	if _, there := e.im[at[0].Table][at[0].Address]; there {
+		if _, err := c.scaleOf(e.im.bytes(at)); err != nil {
+			return fmt.Errorf("another point has set the unit register: %w", err)
+		}
+		return nil
+	}
+	key := sortedKeys(c.scales)[0]
+	if c.typ.text() {
+		return e.text(c.operand, at, key)
+	}
+	d, err := ParseDecimal(key)
+	if err != nil {
+		return err
+	}
+	return e.number(c.operand, at, d.Rat())
+}
+
+// target returns what the sum of the parts must be for value x.
+func (e *encoder) target(p *Point, x float64, exponent int) (*big.Rat, error) {
+	d, ok := DecimalFromFloat(x)
+	if !ok {
+		return nil, errors.New("the value is no number")
+	}
+	return e.targetRat(p, d.Rat(), exponent)
+}
+
+func (e *encoder) targetRat(p *Point, x *big.Rat, exponent int) (*big.Rat, error) {
+	f := &p.formula
+	unit := new(big.Rat).Mul(f.scale.Num.Rat(), NewDecimal(1, exponent).Rat())
+	if !f.scale.Exact() {
+		unit.Quo(unit, new(big.Rat).SetInt64(int64(f.scale.Den)))
+	}
+	if f.choice != nil {
+		i := len(f.parts)
+		if p.Exponent != nil {
+			i++
+		}
+		s, err := f.choice.scaleOf(e.im.bytes(e.ranges(p)[i]))
+		if err != nil {
+			s = f.choice.scales[sortedKeys(f.choice.scales)[0]] // not written yet: choose takes the first
+		}
+		unit.Mul(unit, s.Rat())
+	}
+	for i, name := range p.Times {
+		q, _ := e.p.Point(name)
+		d, err := f.factors[i].number(e.im.bytes(q.words))
+		if err != nil || d.Sign() == 0 {
+			return nil, fmt.Errorf("its factor %s has no value: encode it as well", name)
+		}
+		unit.Mul(unit, d.Mul(f.factors[i].weight).Rat())
+	}
+	return new(big.Rat).Quo(new(big.Rat).Sub(x, f.offset.Rat()), unit), nil
+}
+
+// parts spreads t over the operands, the heaviest first.
+func (e *encoder) parts(p *Point, own [][]Range, t *big.Rat) error {
+	order := make([]int, len(p.formula.parts))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		x, y := p.formula.parts[a], p.formula.parts[b]
+		if c := y.weight.Rat().Cmp(x.weight.Rat()); c != 0 {
+			return c
+		}
+		return map[bool]int{true: 1}[x.typ.float()] - map[bool]int{true: 1}[y.typ.float()]
+	})
+	for k, i := range order {
+		part := p.formula.parts[i]
+		x := new(big.Rat).Quo(t, part.weight.Rat())
+		if k < len(order)-1 { // leave the fraction to lighter parts
+			x.SetInt(floor(x))
+		}
+		if err := e.number(part.operand, own[i], x); err != nil {
+			return err
+		}
+		t = new(big.Rat).Sub(t, new(big.Rat).Mul(x, part.weight.Rat()))
+	}
+	return nil
+}
+
+func floor(x *big.Rat) *big.Int { return new(big.Int).Div(x.Num(), x.Denom()) }
+
+// round returns the nearest integer, halves up.
+func round(x *big.Rat) *big.Int { return floor(new(big.Rat).Add(x, big.NewRat(1, 2))) }
+
+// fits reports whether the operand can hold x after rounding.
+func (o operand) fits(x *big.Rat) bool {
+	_, err := o.content(x)
+	return err == nil
+}
+
+// content returns the word that stands for x.
+func (o operand) content(x *big.Rat) (uint64, error) {
+	if o.typ.float() {
+		v, _ := x.Float64()
+		if o.typ == F64 {
+			return math.Float64bits(v), nil
+		}
+		if math.Abs(v) > math.MaxFloat32 {
+			return 0, fmt.Errorf("%g does not fit an f32", v)
+		}
+		v32, _ := x.Float32()
+		return uint64(math.Float32bits(v32)), nil
+	}
+	n, w := round(x), o.width()
+	lo, hi := new(big.Int), new(big.Int).SetUint64(mask(w))
+	switch {
+	case o.typ.signed():
+		hi.SetUint64(mask(w) >> 1)
+		lo.Sub(lo.Neg(hi), big.NewInt(1))
+	case o.typ.bcd():
+		hi = new(big.Int).Sub(pow10(w/4), big.NewInt(1))
+	case o.typ == Binary:
+		hi.SetUint64(1)
+	}
+	if n.Cmp(lo) < 0 || n.Cmp(hi) > 0 {
+		return 0, fmt.Errorf("%s does not fit %s, which holds %s to %s", n, o, lo, hi)
+	}
+	if o.typ.bcd() {
+		u, _ := new(big.Int).SetString(n.String(), 16) // the decimal digits, packed
+		return u.Uint64(), nil
+	}
+	if n.Sign() < 0 {
+		return uint64(n.Int64()), nil
+	}
+	return n.Uint64(), nil
+}
+
+func (e *encoder) number(o operand, at []Range, x *big.Rat) error {
+	w, err := o.content(x)
+	if err == nil {
+		e.word(o, at, w)
+	}
+	return err
+}
+
+// word writes a number, beside what else stands in the same register.
+func (e *encoder) word(o operand, at []Range, w uint64) {
+	if o.bits != nil {
+		m := mask(int(o.bits.Count)) << o.bits.From
+		w = o.word(e.im.bytes(at))&^m | w<<o.bits.From&m
+	}
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], w)
+	e.im.write(at, o.order.reorder(b[8-o.size:]))
+}
+
+// text writes a string or hex digits.
+func (e *encoder) text(o operand, at []Range, s string) error {
+	b := []byte(s)
+	if o.typ == Hex {
+		var err error
+		if b, err = hex.DecodeString(s); err != nil || len(b) != o.size {
+			return fmt.Errorf("%q is not %d hex digits", s, 2*o.size)
+		}
+	}
+	if len(b) > o.size {
+		return fmt.Errorf("%q is longer than %d bytes", s, o.size)
+	}
+	raw := make([]byte, o.size)
+	copy(raw, b)
+	e.im.write(at, (o.order & BADC).reorder(raw))
+	return nil
+}

@@ -1,0 +1,313 @@
+package profile
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// maxText bounds a profile: the longest known one has under 64 KiB.
+const maxText = 256 << 10
+
+// Fault is one thing wrong with a profile.
+type Fault struct {
+	File         string
+	Line, Column int    // from 1; 0: the whole file
+	Key          string // for example points[3].scale
+	Text         string // one sentence: the cause and the remedy
+}
+
+// Error returns file:line:col: key: sentence.
+func (f Fault) Error() string {
+	if f.Key == "" {
+		return fmt.Sprintf("%s:%d:%d: %s", f.File, f.Line, f.Column, f.Text)
+	}
+	return fmt.Sprintf("%s:%d:%d: %s: %s", f.File, f.Line, f.Column, f.Key, f.Text)
+}
+
+// Faults is every fault of a profile, in the order of the file.
+type Faults []Fault
+
+// Error returns one line a fault.
+func (fs Faults) Error() string {
+	lines := make([]string, len(fs))
+	for i, f := range fs {
+		lines[i] = f.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// reader walks a YAML tree by hand, so that it can report every fault with
+// its place instead of the first one.
+type reader struct {
+	file   string
+	faults Faults
+	place  placeMap // of every key met, for faults found later
+}
+
+type placeMap map[string]token.Position
+
+// fault notes what is wrong at node n.
+func (r *reader) fault(n ast.Node, key, format string, args ...any) {
+	f := Fault{File: r.file, Key: key, Text: fmt.Sprintf(format, args...)}
+	if t := nodeToken(n); t != nil {
+		f.Line, f.Column = t.Position.Line, t.Position.Column
+	}
+	r.faults = append(r.faults, f)
+}
+
+// faultAt notes what is wrong at a key that was met before.
+func (r *reader) faultAt(key, text string) {
+	f := Fault{File: r.file, Key: key, Text: text}
+	for k := key; ; k = k[:max(strings.LastIndexAny(k, ".["), 0)] {
+		if p, ok := r.place[k]; ok || k == "" {
+			f.Line, f.Column = max(p.Line, 1), max(p.Column, 1)
+			break
+		}
+	}
+	r.faults = append(r.faults, f)
+}
+
+// err returns the faults sorted by place, or nil.
+func (r *reader) err() error {
+	if len(r.faults) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(r.faults, func(a, b Fault) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Key, b.Key))
+	})
+	return slices.Compact(r.faults)
+}
+
+func nodeToken(n ast.Node) *token.Token {
+	if n == nil {
+		return nil
+	}
+	if t := n.GetToken(); t != nil && t.Position != nil {
+		return t
+	}
+	return nil
+}
+
+// parseYAML returns the root of a text with one document.
+func (r *reader) parseYAML(text []byte) (root ast.Node) {
+	defer func() {
+		if p := recover(); p != nil { // the parser is third-party code and the text comes from outside
+			root = nil
+			r.faultAt("", fmt.Sprintf("this is not YAML the parser can read (%v)", p))
+		}
+	}()
+	if len(text) > maxText {
+		r.faultAt("", fmt.Sprintf("the file has %d bytes: a profile has at most %d", len(text), maxText))
+		return nil
+	}
+	f, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		r.syntaxFault(err)
+		return nil
+	}
+	if len(f.Docs) != 1 || f.Docs[0].Body == nil {
+		r.faultAt("", "a profile is one YAML document that starts with \"profile: <id>\"")
+		return nil
+	}
+	return f.Docs[0].Body
+}
+
+// syntaxFault notes an error of the YAML parser with its place.
+func (r *reader) syntaxFault(err error) {
+	var e interface {
+		GetMessage() string
+		GetToken() *token.Token
+	}
+	if !errors.As(err, &e) {
+		r.faultAt("", "this is not YAML: "+err.Error())
+		return
+	}
+	f := Fault{File: r.file, Line: 1, Column: 1, Text: "this is not YAML: " + e.GetMessage()}
+	if t := e.GetToken(); t != nil && t.Position != nil {
+		f.Line, f.Column = t.Position.Line, t.Position.Column
+	}
+	r.faults = append(r.faults, f)
+}
+
+// fields are the keys a mapping may have.
+type fields map[string]func(n ast.Node, key string)
+
+// mapping calls the field of each key of n; an unknown key is a fault.
+func (r *reader) mapping(n ast.Node, key string, known fields) {
+	seen := map[string]bool{}
+	for _, kv := range r.pairs(n, key) {
+		name := kv.Key.String()
+		if t := nodeToken(kv.Key); t != nil {
+			name = t.Value
+		}
+		path := join(key, name)
+		read, ok := known[name]
+		switch {
+		case !ok:
+			r.fault(kv.Key, path, "unknown key: use one of %s", strings.Join(sortedKeys(known), ", "))
+			continue
+		case seen[name]:
+			r.fault(kv.Key, path, "this key stands here twice: remove one")
+			continue
+		}
+		seen[name] = true
+		if t := nodeToken(kv.Key); t != nil {
+			r.place[path] = *t.Position
+		}
+		read(kv.Value, path)
+	}
+}
+
+// pairs returns the entries of a mapping node.
+func (r *reader) pairs(n ast.Node, key string) []*ast.MappingValueNode {
+	if t := nodeToken(n); t != nil && key != "" {
+		if _, ok := r.place[key]; !ok {
+			r.place[key] = *t.Position
+		}
+	}
+	switch m := n.(type) {
+	case *ast.MappingNode:
+		return m.Values
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{m}
+	default:
+		r.fault(n, key, "a mapping of keys and values is expected here")
+		return nil
+	}
+}
+
+func join(key, name string) string {
+	if key == "" {
+		return name
+	}
+	return key + "." + name
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// list calls each for every element of a sequence.
+func (r *reader) list(n ast.Node, key string, each func(n ast.Node, key string)) {
+	s, ok := n.(*ast.SequenceNode)
+	if !ok {
+		r.fault(n, key, "a list is expected here")
+		return
+	}
+	for i, v := range s.Values {
+		k := fmt.Sprintf("%s[%d]", key, i)
+		if t := nodeToken(v); t != nil {
+			r.place[k] = *t.Position
+		}
+		each(v, k)
+	}
+}
+
+// scalar returns the text of a plain value as it stands in the file, so that
+// 0.0001 stays what was written. Anchors, aliases, tags and null are refused.
+func (r *reader) scalar(n ast.Node, key string) (string, bool) {
+	switch v := n.(type) {
+	case *ast.StringNode:
+		return v.Value, true
+	case *ast.LiteralNode:
+		return v.Value.Value, true
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.NanNode, *ast.InfinityNode:
+		return n.GetToken().Value, true
+	default:
+		r.fault(n, key, "a plain value is expected here")
+		return "", false
+	}
+}
+
+// maxLine bounds every text of a profile.
+const maxLine = 2000
+
+func (r *reader) text(n ast.Node, key string) string {
+	s, _ := r.scalar(n, key)
+	if len(s) > maxLine {
+		r.fault(n, key, "the text has %d bytes: at most %d are allowed", len(s), maxLine)
+		return ""
+	}
+	return strings.TrimSpace(s)
+}
+
+func (r *reader) whole(n ast.Node, key string, lo, hi uint64) uint64 {
+	s, ok := r.scalar(n, key)
+	if !ok {
+		return 0
+	}
+	u, err := strconv.ParseUint(s, 0, 64)
+	if err != nil || u < lo || u > hi || (len(s) > 1 && s[0] == '0' && s[1] != 'x') {
+		r.fault(n, key, "%q is not a whole number from %d to %d", clip(s), lo, hi)
+		return lo
+	}
+	return u
+}
+
+func clip(s string) string {
+	if len(s) > 40 {
+		return s[:40] + "…"
+	}
+	return s
+}
+
+func (r *reader) flag(n ast.Node, key string) bool {
+	s, ok := r.scalar(n, key)
+	if ok && s != "true" && s != "false" {
+		r.fault(n, key, "%q is neither true nor false", clip(s))
+	}
+	return s == "true"
+}
+
+func (r *reader) duration(n ast.Node, key string) time.Duration {
+	s, ok := r.scalar(n, key)
+	if !ok {
+		return 0
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 || d > 5*time.Minute {
+		r.fault(n, key, "%q is not a duration from 0s to 5m: write it like 100ms or 2s", clip(s))
+		return 0
+	}
+	return d
+}
+
+// parsed reads a value by a parser of text.
+func parsed[T any](r *reader, n ast.Node, key string, parse func(string) (T, error)) T {
+	var zero T
+	s, ok := r.scalar(n, key)
+	if !ok {
+		return zero
+	}
+	v, err := parse(s)
+	if err != nil {
+		r.fault(n, key, "%v", err)
+		return zero
+	}
+	return v
+}
+
+// oneOf reads one of a few words.
+func oneOf[T any](r *reader, n ast.Node, key string, words map[string]T) T {
+	return parsed(r, n, key, func(s string) (T, error) {
+		v, ok := words[s]
+		if !ok {
+			return v, fmt.Errorf("%q is unknown: use %s", clip(s), strings.Join(sortedKeys(words), ", "))
+		}
+		return v, nil
+	})
+}
