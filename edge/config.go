@@ -103,11 +103,10 @@ type Device struct {
 	Bus     string // id of a bus
 	Unit    uint8  // Modbus unit id
 	// I2CAddress is the 7-bit address of a device on an I2C bus.
-	I2CAddress uint16
+	I2CAddress uint8
 	Points     []string      // empty means all that the profile enables
 	Fast       time.Duration // 0 means the gateway's
 	Slow       time.Duration
-	Parameters map[string]string // values of this installation that the profile asks for, as decimals
 }
 
 // SunSpec as a device's profile means: find the models the device offers.
@@ -122,7 +121,7 @@ const (
 	DefaultSync       = time.Second
 	DefaultBatch      = 15 * time.Minute
 	DefaultDeadband   = 0.05
-	DefaultMaxRows    = 40
+	DefaultMaxRows    = 24
 	quarterHour       = 15 * time.Minute
 	meteredDefaultGap = 5 * time.Minute
 )

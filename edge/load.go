@@ -1,25 +1,21 @@
 package edge
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/parser"
+	"yunhe/internal/strictyaml"
 )
 
 // maxConfigBytes bounds a config file: 256 devices with all keys need less.
 const maxConfigBytes = 1 << 20
 
-// Load reads a config file. The error holds every fault as Faults, each with
-// file, line, key and a sentence. Relative paths in the file are relative to
-// the file. Passwords and keys are not opened here: Check does that.
+// Load reads a config file. The error holds every fault as
+// strictyaml.Faults, each with file, line, key and a sentence. Relative paths
+// in the file are relative to the file. Passwords and keys are not opened
+// here: Check does that.
 func Load(path string) (Config, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -31,136 +27,90 @@ func Load(path string) (Config, error) {
 // Parse is Load for bytes; path names the file in faults and is the base of
 // relative paths.
 func Parse(path string, b []byte) (Config, error) {
-	if len(b) > maxConfigBytes {
-		return Config{}, Faults{{File: path, Line: 1, Key: "file", Text: fmt.Sprintf("has %d bytes; %d are allowed", len(b), maxConfigBytes)}}
-	}
-	d := &document{path: path, lines: map[string]int{}}
-	root, fault := parseYAML(path, b)
-	if fault != nil {
-		return Config{}, Faults{*fault}
-	}
+	file, root := strictyaml.Parse(path, b, maxConfigBytes)
 	var c Config
-	d.section(root, "", func(s *section) { s.config(&c) })
-	c = c.WithDefaults()
-	d.validate(c)
-	if len(d.faults) > 0 {
-		slices.SortStableFunc(d.faults, func(a, b Fault) int { return cmp.Compare(a.Line, b.Line) })
-		return Config{}, d.faults
+	if root.Present() {
+		c.read(root)
+		c = c.WithDefaults()
+		c.check(file.Fault)
+	}
+	if err := file.Err(); err != nil {
+		return Config{}, err
 	}
 	c.resolvePaths(filepath.Dir(path))
 	return c, nil
 }
 
-// parseYAML returns the one document of the file, or why there is none.
-func parseYAML(path string, b []byte) (node, *Fault) {
-	f, err := parser.ParseBytes(b, 0)
-	if err != nil {
-		fault := Fault{File: path, Line: 1, Key: "file", Text: "is no YAML: " + err.Error()}
-		var ye yaml.Error
-		if errors.As(err, &ye) && ye.GetToken() != nil {
-			fault.Line = ye.GetToken().Position.Line
-			fault.Text = "is no YAML: " + ye.GetMessage()
-		}
-		return nil, &fault
+func (c *Config) read(root strictyaml.Node) {
+	o := root.Object("gateway", "site", "state_dir", "key_file", "profile_dir",
+		"broker", "link", "journal", "poll", "control", "buses", "devices")
+	c.Gateway, _ = o.At("gateway").Text("the id under which this gateway is enrolled")
+	c.Site, _ = o.At("site").Text("the id of the site")
+	c.StateDir, _ = o.At("state_dir").Text("a directory that survives a restart, such as /var/lib/yunhe-edge")
+	o.At("key_file").Into(&c.KeyFile, "the path of the key")
+	o.At("profile_dir").Into(&c.ProfileDir, "a directory with profiles")
+	c.Broker.read(o.At("broker"))
+	c.Link.read(o.At("link"))
+	c.Journal = Journal{MaxSize: DefaultMaxSize, Floor: DefaultFloor, Sync: DefaultSync}
+	j := o.At("journal").Object("max_size", "floor", "sync")
+	j.At("max_size").Size(&c.Journal.MaxSize)
+	j.At("floor").Duration(&c.Journal.Floor)
+	j.At("sync").Duration(&c.Journal.Sync)
+	p := o.At("poll").Object("fast", "slow")
+	p.At("fast").Duration(&c.Poll.Fast)
+	p.At("slow").Duration(&c.Poll.Slow)
+	o.At("control").Object("socket").At("socket").Into(&c.Control.Socket, "a path")
+	for _, n := range o.At("buses").List() {
+		b := n.Object("id", "address")
+		id, _ := b.At("id").Text("an id for devices to refer to")
+		address, _ := b.At("address").Text("tcp://host:port, rtu:///dev/ttyUSB0?baud=9600&parity=none, rtuovertcp://host:port or i2c:/dev/i2c-1")
+		c.Buses = append(c.Buses, Bus{ID: id, Address: address})
 	}
-	if len(f.Docs) != 1 || f.Docs[0].Body == nil {
-		return nil, &Fault{File: path, Line: 1, Key: "file", Text: fmt.Sprintf("holds %d YAML documents; one is wanted", countDocs(f))}
-	}
-	return f.Docs[0].Body, nil
-}
-
-// validate adds the faults of meaning, except where reading the key failed
-// already: one mistake is reported once.
-func (d *document) validate(c Config) {
-	var fs Faults
-	if err := c.Validate(); err != nil && !errors.As(err, &fs) {
-		d.fault("", 1, "%s", err)
-	}
-	unread := make(map[string]bool, len(d.faults))
-	for _, f := range d.faults {
-		unread[f.Key] = true
-	}
-	for _, f := range fs {
-		if !unread[f.Key] && !unread[parentKey(f.Key)] {
-			d.fault(f.Key, d.line(f.Key), "%s", f.Text)
-		}
+	for _, n := range o.At("devices").List() {
+		c.Devices = append(c.Devices, readDevice(n))
 	}
 }
 
-// config reads the top of the file.
-func (s *section) config(c *Config) {
-	s.text("gateway", &c.Gateway)
-	s.text("site", &c.Site)
-	s.text("state_dir", &c.StateDir)
-	s.text("key_file", &c.KeyFile)
-	s.text("profile_dir", &c.ProfileDir)
-	s.sub("broker", func(s *section) {
-		s.text("url", &c.Broker.URL)
-		s.text("client_id", &c.Broker.ClientID)
-		s.text("user", &c.Broker.User)
-		s.text("password_file", &c.Broker.PasswordFile)
-		s.text("ca_file", &c.Broker.CAFile)
-		s.text("cert_file", &c.Broker.CertFile)
-		s.text("key_file", &c.Broker.KeyFile)
-	})
-	s.sub("link", func(s *section) { s.link(&c.Link) })
-	s.sub("journal", func(s *section) {
-		c.Journal = Journal{MaxSize: DefaultMaxSize, Floor: DefaultFloor, Sync: DefaultSync}
-		s.size("max_size", &c.Journal.MaxSize)
-		s.duration("floor", &c.Journal.Floor)
-		s.duration("sync", &c.Journal.Sync)
-	})
-	s.sub("poll", func(s *section) {
-		s.duration("fast", &c.Poll.Fast)
-		s.duration("slow", &c.Poll.Slow)
-	})
-	s.sub("control", func(s *section) { s.text("socket", &c.Control.Socket) })
-	s.each("buses", func(s *section) {
-		var b Bus
-		s.text("id", &b.ID)
-		s.text("address", &b.Address)
-		c.Buses = append(c.Buses, b)
-	})
-	s.each("devices", func(s *section) {
-		var d Device
-		s.device(&d)
-		c.Devices = append(c.Devices, d)
-	})
+func (b *Broker) read(n strictyaml.Node) {
+	o := n.Object("url", "client_id", "user", "password_file", "ca_file", "cert_file", "key_file")
+	b.URL, _ = o.At("url").Text("mqtt://host:1883 or mqtts://host:8883")
+	o.At("client_id").Into(&b.ClientID, "the MQTT client id")
+	o.At("user").Into(&b.User, "the account's name")
+	o.At("password_file").Into(&b.PasswordFile, "a path")
+	o.At("ca_file").Into(&b.CAFile, "a path")
+	o.At("cert_file").Into(&b.CertFile, "a path")
+	o.At("key_file").Into(&b.KeyFile, "a path")
 }
 
-func (s *section) link(l *Link) {
-	var kind string
-	s.text("kind", &kind)
+func (l *Link) read(n strictyaml.Node) {
+	o := n.Object("kind", "batch", "deadband", "max_rows")
+	kind := string(Ethernet)
+	o.At("kind").Into(&kind, "ethernet or metered")
 	l.Kind = LinkKind(kind)
 	if l.Kind == Metered {
 		l.Batch, l.Deadband, l.MaxRows = DefaultBatch, DefaultDeadband, DefaultMaxRows
 	}
-	s.duration("batch", &l.Batch)
-	s.fraction("deadband", &l.Deadband)
-	var rows = uint64(l.MaxRows)
-	s.integer("max_rows", &rows, math.MaxInt32)
+	o.At("batch").Duration(&l.Batch)
+	o.At("deadband").Number(&l.Deadband, 0, 1)
+	rows := uint64(l.MaxRows)
+	o.At("max_rows").Uint(&rows, 0, math.MaxInt32)
 	l.MaxRows = int(rows)
 }
 
-func (s *section) device(d *Device) {
-	s.text("id", &d.ID)
-	s.text("profile", &d.Profile)
-	s.text("bus", &d.Bus)
+func readDevice(n strictyaml.Node) Device {
+	o := n.Object("id", "profile", "bus", "unit", "i2c_address", "points", "fast", "slow")
+	var d Device
+	d.ID, _ = o.At("id").Text("an id")
+	d.Profile, _ = o.At("profile").Text("the name of a profile, or sunspec")
+	d.Bus, _ = o.At("bus").Text("the id of a bus")
 	var unit, address uint64
-	s.integer("unit", &unit, math.MaxUint8)
-	s.integer("i2c_address", &address, math.MaxUint16)
-	d.Unit, d.I2CAddress = uint8(unit), uint16(address)
-	s.texts("points", &d.Points)
-	s.duration("fast", &d.Fast)
-	s.duration("slow", &d.Slow)
-	s.sub("parameters", func(s *section) {
-		d.Parameters = map[string]string{}
-		for name := range s.values {
-			var v string
-			s.text(name, &v)
-			d.Parameters[name] = v
-		}
-	})
+	o.At("unit").Uint(&unit, 0, math.MaxUint8)
+	o.At("i2c_address").Uint(&address, 0x08, 0x77)
+	d.Unit, d.I2CAddress = uint8(unit), uint8(address)
+	o.At("points").Texts(&d.Points, "the name of a point")
+	o.At("fast").Duration(&d.Fast)
+	o.At("slow").Duration(&d.Slow)
+	return d
 }
 
 // resolvePaths makes every relative path relative to the config file.
@@ -173,9 +123,4 @@ func (c *Config) resolvePaths(dir string) {
 			*p = filepath.Join(dir, *p)
 		}
 	}
-}
-
-// parentKey gives buses for buses[1], and buses[1] for buses[1].id.
-func parentKey(key string) string {
-	return key[:max(0, strings.LastIndexAny(key, ".["))]
 }
