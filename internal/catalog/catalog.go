@@ -5,6 +5,7 @@ package catalog
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"time"
 	_ "time/tzdata" // zones must load on machines without a zone database
@@ -86,14 +87,12 @@ type Storage struct {
 // Load reads and checks the file at path. The error lists every fault, one a
 // line, each as "file:line: key: sentence".
 func Load(path string) (*Catalog, error) {
-	info, err := os.Stat(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read catalog: %w", err)
 	}
-	if info.Size() > MaxBytes {
-		return nil, fmt.Errorf("%s: the file has %d bytes, a catalog has at most %d: split the district", path, info.Size(), MaxBytes)
-	}
-	b, err := os.ReadFile(path)
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, MaxBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("read catalog: %w", err)
 	}

@@ -4,96 +4,121 @@ import (
 	"slices"
 	"time"
 
+	"yunhe/internal/strictyaml"
 	"yunhe/internal/telemetry"
 )
 
 // meter reads one meter; its key is id and channel.
-func (r *reader) meter(n node, s *Site, seen map[string]int) Meter {
-	f := r.object(n, "id", "channel", "quantity", "name", "sources")
-	m := Meter{Channel: r.channel(f["channel"]), Name: r.name(f["name"])}
-	if id, ok := r.text(f["id"], "the id of the meter"); ok {
+func meter(n strictyaml.Node, s *Site, seen map[string]string) Meter {
+	o := n.Object("id", "channel", "quantity", "name", "sources")
+	m := Meter{Channel: channel(o.At("channel")), Name: name(o.At("name"))}
+	if id, ok := o.At("id").Text("the id of the meter"); ok {
 		m.ID = id
 		if err := telemetry.CheckID(id); err != nil {
-			r.fault(f["id"], "%s", err)
+			o.At("id").Fault("%s", err)
 		}
 	}
-	key := m.ID + " " + string(m.Channel)
-	if line, taken := seen[key]; taken && m.ID != "" && m.Channel != "" {
-		r.fault(f["id"], "meter %s with channel %s is already on line %d: one entry for each channel", m.ID, m.Channel, line)
+	if m.ID != "" && m.Channel != "" {
+		key := m.ID + " " + string(m.Channel)
+		if at, taken := seen[key]; taken {
+			o.At("id").Fault("meter %s with channel %s is already %s: one entry for each channel", m.ID, m.Channel, at)
+		} else {
+			seen[key] = n.Key()
+		}
 	}
-	seen[key] = n.line
-	m.Quantity = r.quantity(f["quantity"], m.Channel)
-	m.Sources = r.sources(f["sources"], s)
+	m.Quantity = quantity(o.At("quantity"), m.Channel)
+	m.Sources = sources(o.At("sources"), s)
 	return m
 }
 
-func (r *reader) quantity(n node, ch Channel) telemetry.Quantity {
-	s, ok := r.text(n, "the quantity that is counted, e.g. active_energy_import")
+func quantity(n strictyaml.Node, ch Channel) telemetry.Quantity {
+	s, ok := n.Text("the quantity that is counted, e.g. active_energy_import")
 	if !ok {
 		return ""
 	}
 	q := telemetry.Quantity(s)
 	if _, ok := telemetry.LookupQuantity(q); !ok {
-		r.fault(n, "unknown quantity %q: see the list in the glossary", s)
+		n.Fault("unknown quantity %q: see the list in the glossary", s)
 		return ""
 	}
 	if fits := ch.quantities(); ch != "" && !slices.Contains(fits, q) {
-		r.fault(n, "%s does not belong to channel %s: use one of %s", q, ch, words(fits))
+		n.Fault("%s does not belong to channel %s: use one of %s", q, ch, words(fits))
 	}
 	return q
 }
 
 // sources reads the dated mapping of a meter. Ranges are half-open and must
 // follow each other; a hole between them is allowed, an overlap is not.
-func (r *reader) sources(n node, s *Site) []Source {
-	entries := r.list(n)
+func sources(n strictyaml.Node, s *Site) []Source {
+	entries := n.List()
 	if len(entries) == 0 {
-		r.fault(n, "is missing or empty: say from which date which point stands for the meter")
+		n.Fault("is missing or empty: say from which date which point stands for the meter")
 		return nil
 	}
 	var out []Source
 	for i, e := range entries {
-		f := r.object(e, "from", "to", "entered", "reason", "gateway", "device", "point")
-		src := r.source(f, s)
+		o := e.Object("from", "to", "entered", "reason", "gateway", "device", "point")
+		src := source(o, s)
 		if i > 0 {
-			r.follows(f["from"], src, out[i-1])
+			follows(o.At("from"), src, out[i-1])
 		}
 		out = append(out, src)
 	}
 	return out
 }
 
-func (r *reader) source(f map[string]node, s *Site) Source {
-	src := Source{Point: r.pointRef(f, s), Reason: r.optional(f["reason"], "why the entry reaches into the past")}
-	from, okFrom := r.moment(f["from"], s.Zone, "the date from which the point stands for the meter")
+func source(o strictyaml.Object, s *Site) Source {
+	src := Source{Point: pointRef(o, s)}
+	o.At("reason").Into(&src.Reason, "why the entry reaches into the past")
+	from, okFrom := moment(o.At("from"), s.Zone, "the date from which the point stands for the meter")
 	src.From = from
-	if f["to"].ast != nil {
-		to, ok := r.moment(f["to"], s.Zone, "the date at which this ends")
+	if o.At("to").Present() {
+		to, ok := moment(o.At("to"), s.Zone, "the date at which this ends")
 		src.To = to
 		if ok && okFrom && !to.After(from) {
-			r.fault(f["to"], "does not lie after from: the end is exclusive and later")
+			o.At("to").Fault("does not lie after from: the end is exclusive and later")
 		}
 	}
-	entered, ok := r.moment(f["entered"], s.Zone, "the date on which this entry was written")
+	entered, ok := moment(o.At("entered"), s.Zone, "the date on which this entry was written")
 	if !ok {
 		return src
 	}
 	src.Entered = midnight(entered, s.Zone)
-	if okFrom && from.Before(src.Entered) && src.Reason == "" && f["reason"].ast == nil {
-		r.fault(f["reason"], "is missing: the entry was written after its own from, so it changes past figures; say why")
+	if okFrom && from.Before(src.Entered) && src.Reason == "" {
+		o.At("reason").Fault("is missing: the entry was written after its own from, so it changes past figures; say why")
 	}
 	return src
 }
 
 // follows checks that src begins where, or after, the entry before it ends.
-func (r *reader) follows(n node, src, before Source) {
+func follows(n strictyaml.Node, src, before Source) {
 	switch {
 	case src.From.IsZero() || before.From.IsZero():
 	case before.To.IsZero():
-		r.fault(n, "the entry before has no end: give it to, the date at which it was replaced")
+		n.Fault("the entry before has no end: give it to, the date at which it was replaced")
 	case src.From.Before(before.To):
-		r.fault(n, "lies before the end of the entry before: list entries by date, without overlap")
+		n.Fault("lies before the end of the entry before: list entries by date, without overlap")
 	}
+}
+
+// moment reads a date, meaning midnight in zone, or an RFC 3339 time.
+func moment(n strictyaml.Node, zone *time.Location, purpose string) (time.Time, bool) {
+	s, ok := n.Text(purpose)
+	if !ok {
+		return time.Time{}, false
+	}
+	if zone == nil {
+		zone = time.UTC // the zone's own fault is already reported
+	}
+	t, err := time.ParseInLocation(time.DateOnly, s, zone)
+	if err != nil {
+		t, err = time.Parse(time.RFC3339, s)
+	}
+	if err != nil {
+		n.Fault("%q is no date: write 2026-11-23, or a time with its offset as 2026-11-23T14:30:00+08:00", s)
+		return time.Time{}, false
+	}
+	return t.UTC(), true
 }
 
 // midnight returns the start of t's day in zone, as UTC.

@@ -5,175 +5,173 @@ import (
 	"strings"
 	"time"
 
+	"yunhe/internal/strictyaml"
 	"yunhe/internal/telemetry"
 )
 
 // Parse reads and checks a catalog; name stands for the file in messages. The
-// error is of type Faults and holds every fault.
+// error is of type strictyaml.Faults and holds every fault.
 func Parse(name string, b []byte) (*Catalog, error) {
-	r := &reader{file: name}
-	root, ok := r.parse(b)
-	if !ok {
-		return nil, r.faults.err()
-	}
-	doc := r.object(root, "sites")
-	sites := r.list(doc["sites"])
-	if len(sites) == 0 && len(r.faults) == 0 {
-		r.fault(doc["sites"], "is missing or empty: list at least one site")
+	file, root := strictyaml.Parse(name, b, MaxBytes)
+	doc := root.Object("sites")
+	sites := doc.At("sites").List()
+	if len(sites) == 0 && file.Err() == nil {
+		doc.At("sites").Fault("is missing or empty: list at least one site")
 	}
 	c := &Catalog{}
 	seen := ids{}
 	for _, n := range sites {
-		c.Sites = append(c.Sites, r.site(n, seen))
+		c.Sites = append(c.Sites, site(n, seen))
 	}
-	if err := r.faults.err(); err != nil {
+	if err := file.Err(); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-func (r *reader) site(n node, seen ids) Site {
-	f := r.object(n, "id", "aliases", "name", "zone", "gateways", "meters", "storages")
-	s := Site{}
-	s.ID, s.Aliases = r.identity(f["id"], f["aliases"], "site", seen)
-	s.Name = r.name(f["name"])
-	s.Zone = r.zone(f["zone"])
+func site(n strictyaml.Node, seen ids) Site {
+	o := n.Object("id", "aliases", "name", "zone", "gateways", "meters", "storages")
+	s := Site{Name: name(o.At("name")), Zone: zone(o.At("zone"))}
+	s.ID, s.Aliases = seen.identity(o, "site")
 	gateways := ids{}
-	for _, g := range r.list(f["gateways"]) {
-		s.Gateways = append(s.Gateways, r.gateway(g, gateways))
+	for _, g := range o.At("gateways").List() {
+		s.Gateways = append(s.Gateways, gateway(g, gateways))
 	}
-	meters := map[string]int{}
-	for _, m := range r.list(f["meters"]) {
-		s.Meters = append(s.Meters, r.meter(m, &s, meters))
+	meters := map[string]string{}
+	for _, m := range o.At("meters").List() {
+		s.Meters = append(s.Meters, meter(m, &s, meters))
 	}
 	storages := ids{}
-	for _, st := range r.list(f["storages"]) {
-		s.Storages = append(s.Storages, r.storage(st, &s, storages))
+	for _, st := range o.At("storages").List() {
+		s.Storages = append(s.Storages, storage(st, &s, storages))
 	}
 	return s
 }
 
-func (r *reader) gateway(n node, seen ids) Gateway {
-	f := r.object(n, "id", "aliases", "devices")
+func gateway(n strictyaml.Node, seen ids) Gateway {
+	o := n.Object("id", "aliases", "devices")
 	g := Gateway{}
-	g.ID, g.Aliases = r.identity(f["id"], f["aliases"], "gateway", seen)
+	g.ID, g.Aliases = seen.identity(o, "gateway")
 	devices := ids{}
-	for _, d := range r.list(f["devices"]) {
-		df := r.object(d, "id", "aliases", "name", "placement")
-		dev := Device{Name: r.name(df["name"])}
-		dev.ID, dev.Aliases = r.identity(df["id"], df["aliases"], "device", devices)
-		dev.Placement = r.optional(df["placement"], "where the device is, for a person who has to find it")
+	for _, d := range o.At("devices").List() {
+		do := d.Object("id", "aliases", "name", "placement")
+		dev := Device{Name: name(do.At("name"))}
+		dev.ID, dev.Aliases = devices.identity(do, "device")
+		do.At("placement").Into(&dev.Placement, "where the device is, for a person who has to find it")
 		g.Devices = append(g.Devices, dev)
 	}
 	return g
 }
 
-func (r *reader) storage(n node, s *Site, seen ids) Storage {
-	f := r.object(n, "id", "name", "level", "capacity_m3")
-	st := Storage{Name: r.name(f["name"])}
-	st.ID, _ = r.identity(f["id"], node{}, "storage", seen)
-	if f["level"].ast == nil {
-		r.fault(f["level"], "is missing: give gateway, device and point of the level sensor")
+func storage(n strictyaml.Node, s *Site, seen ids) Storage {
+	o := n.Object("id", "name", "level", "capacity_m3")
+	st := Storage{Name: name(o.At("name"))}
+	st.ID = seen.id(o.At("id"), "storage")
+	if level := o.At("level"); level.Present() {
+		st.Level = pointRef(level.Object("gateway", "device", "point"), s)
 	} else {
-		lf := r.object(f["level"], "gateway", "device", "point")
-		st.Level = r.pointRef(lf, s)
+		level.Fault("is missing: give gateway, device and point of the level sensor")
 	}
-	st.CapacityM3 = r.number(f["capacity_m3"], "the volume at overflow in cubic metres")
+	if capacity := o.At("capacity_m3"); capacity.Present() {
+		capacity.Number(&st.CapacityM3, 0.001, 1e9)
+	} else {
+		capacity.Fault("is missing: give the volume at overflow in cubic metres")
+	}
 	return st
 }
 
-// ids remembers which names a scope has used and on which line.
-type ids map[string]int
+// ids remembers which names a scope has used, and where.
+type ids map[string]string
 
 // identity reads an id and its former ids and refuses one that is taken.
-func (r *reader) identity(id, aliases node, what string, seen ids) (string, []string) {
-	own := r.id(id, what, seen)
+func (seen ids) identity(o strictyaml.Object, what string) (string, []string) {
+	own := seen.id(o.At("id"), what)
 	var former []string
-	for _, a := range r.list(aliases) {
-		if s := r.id(a, what, seen); s != "" {
+	for _, a := range o.At("aliases").List() {
+		if s := seen.id(a, what); s != "" {
 			former = append(former, s)
 		}
 	}
 	return own, former
 }
 
-func (r *reader) id(n node, what string, seen ids) string {
-	s, ok := r.text(n, "the id of the "+what)
+func (seen ids) id(n strictyaml.Node, what string) string {
+	s, ok := n.Text("the id of the " + what)
 	if !ok {
 		return ""
 	}
 	if err := telemetry.CheckID(s); err != nil {
-		r.fault(n, "%s", err)
+		n.Fault("%s", err)
 		return ""
 	}
-	if line, taken := seen[s]; taken {
-		r.fault(n, "%q is already the id or a former id of the %s on line %d: ids are never used twice", s, what, line)
+	if at, taken := seen[s]; taken {
+		n.Fault("%q is already taken by %s: ids and former ids are never used twice", s, at)
 		return ""
 	}
-	seen[s] = n.line
+	seen[s] = n.Key()
 	return s
 }
 
-func (r *reader) name(n node) Name {
-	if n.ast == nil {
-		r.fault(n, "is missing: give a name in both languages, {en: …, zh: …}")
+func name(n strictyaml.Node) Name {
+	if !n.Present() {
+		n.Fault("is missing: give a name in both languages, {en: …, zh: …}")
 		return Name{}
 	}
-	f := r.object(n, "en", "zh")
-	en, _ := r.text(f["en"], "the English name")
-	zh, _ := r.text(f["zh"], "the Chinese name")
+	o := n.Object("en", "zh")
+	en, _ := o.At("en").Text("the English name")
+	zh, _ := o.At("zh").Text("the Chinese name")
 	return Name{EN: en, ZH: zh}
 }
 
-func (r *reader) zone(n node) *time.Location {
-	s, ok := r.text(n, "the IANA zone, e.g. Asia/Shanghai")
+func zone(n strictyaml.Node) *time.Location {
+	s, ok := n.Text("the IANA zone, e.g. Asia/Shanghai")
 	if !ok {
 		return nil
 	}
 	loc, err := time.LoadLocation(s)
 	if err != nil || s == "Local" {
-		r.fault(n, "%q is no IANA zone: write e.g. Asia/Shanghai", s)
+		n.Fault("%q is no IANA zone: write e.g. Asia/Shanghai", s)
 		return nil
 	}
 	return loc
 }
 
 // pointRef reads gateway, device and point and checks that the site has them.
-func (r *reader) pointRef(f map[string]node, s *Site) PointRef {
+func pointRef(o strictyaml.Object, s *Site) PointRef {
 	var p PointRef
 	var gw *Gateway
-	if id, ok := r.text(f["gateway"], "the id of the gateway"); ok {
+	if id, ok := o.At("gateway").Text("the id of the gateway"); ok {
 		p.Gateway = id
 		if gw, ok = s.Gateway(id); !ok {
-			r.fault(f["gateway"], "site %s has no gateway %q: list it under gateways, or use its present id", s.ID, id)
+			o.At("gateway").Fault("site %s has no gateway %q: list it under gateways, or use its present id", s.ID, id)
 		}
 	}
-	if id, ok := r.text(f["device"], "the id of the device"); ok {
+	if id, ok := o.At("device").Text("the id of the device"); ok {
 		p.Device = id
 		if gw != nil {
 			if _, ok = gw.Device(id); !ok {
-				r.fault(f["device"], "gateway %s has no device %q: list it under devices, or use its present id", gw.ID, id)
+				o.At("device").Fault("gateway %s has no device %q: list it under devices, or use its present id", gw.ID, id)
 			}
 		}
 	}
-	if name, ok := r.text(f["point"], "the name of the point"); ok {
-		p.Point = name
-		if err := telemetry.CheckPoint(name); err != nil {
-			r.fault(f["point"], "%s", err)
+	if point, ok := o.At("point").Text("the name of the point"); ok {
+		p.Point = point
+		if err := telemetry.CheckPoint(point); err != nil {
+			o.At("point").Fault("%s", err)
 		}
 	}
 	return p
 }
 
-func (r *reader) channel(n node) Channel {
-	s, ok := r.text(n, "what the meter counts, e.g. import")
+func channel(n strictyaml.Node) Channel {
+	s, ok := n.Text("what the meter counts, e.g. import")
 	if !ok {
 		return ""
 	}
 	if c := Channel(s); slices.Contains(Channels(), c) {
 		return c
 	}
-	r.fault(n, "unknown channel %q: use one of %s", s, words(Channels()))
+	n.Fault("unknown channel %q: use one of %s", s, words(Channels()))
 	return ""
 }
 
