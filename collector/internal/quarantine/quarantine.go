@@ -1,0 +1,253 @@
+// Package quarantine keeps refused messages whole, keyed by hash, within
+// bounds: validly signed ones in one budget, samples of the others in another,
+// so that noise pushes out no evidence. Put returns only after the message is
+// on disk. docs/formats/quarantine.md has the format.
+package quarantine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"yunhe/collector/internal/intake"
+	"yunhe/internal/evidence"
+	"yunhe/internal/seglog"
+)
+
+// segmentsPerArea is how finely the oldest is dropped.
+const segmentsPerArea = 16
+
+// Options say where the quarantine is and what it may hold. Each class has
+// half of the bytes and half of the entries.
+type Options struct {
+	Dir        string
+	FS         seglog.FS
+	MaxBytes   int64
+	MaxEntries int
+	Logger     *slog.Logger
+}
+
+// Store is an open quarantine. Its methods may be called from several
+// goroutines.
+type Store struct {
+	mu    sync.Mutex
+	areas map[intake.Class]*area
+}
+
+// area is one class: a log and what of it still counts.
+type area struct {
+	class      intake.Class
+	log        *seglog.Log
+	logger     *slog.Logger
+	maxBytes   int64
+	maxEntries int
+	items      map[evidence.Hash]kept
+	dropped    uint64 // since start
+}
+
+type kept struct {
+	at   seglog.Position
+	item intake.Item // without its payload
+}
+
+// record is what stands in the log: an item, or the end of one.
+type record struct {
+	Item *intake.Item   `json:"item,omitempty"`
+	Gone *evidence.Hash `json:"gone,omitempty"`
+}
+
+// Open opens or creates the quarantine in opts.Dir.
+func Open(opts Options) (*Store, error) {
+	s := &Store{areas: map[intake.Class]*area{}}
+	for _, c := range []intake.Class{intake.Held, intake.Sample} {
+		a, err := openArea(opts, c)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("open quarantine: %w", err), s.Close())
+		}
+		s.areas[c] = a
+	}
+	return s, nil
+}
+
+func openArea(opts Options, c intake.Class) (*area, error) {
+	a := &area{class: c, logger: opts.Logger, maxBytes: opts.MaxBytes / 2, maxEntries: opts.MaxEntries / 2, items: map[evidence.Hash]kept{}}
+	log, report, err := seglog.Open(seglog.Options{
+		Dir:          filepath.Join(opts.Dir, string(c)),
+		Name:         "quarantine-" + string(c),
+		FS:           opts.FS,
+		SegmentBytes: a.maxBytes / segmentsPerArea,
+		Each:         a.load,
+		Logger:       opts.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.log = log
+	if n := len(report.Damage); n > 0 {
+		opts.Logger.Warn("the quarantine has damaged parts; they are set aside", "class", c, "parts", n)
+	}
+	return a, nil
+}
+
+// load takes up one record when the log opens.
+func (a *area) load(at seglog.Position, data []byte) {
+	var r record
+	if err := json.Unmarshal(data, &r); err != nil {
+		a.logger.Warn("a quarantine record cannot be read and is left out", "class", a.class, "at", at, "error", err)
+		return
+	}
+	if r.Gone != nil {
+		delete(a.items, *r.Gone)
+	}
+	if r.Item != nil {
+		r.Item.Payload = nil
+		a.items[r.Item.ID] = kept{at, *r.Item}
+	}
+}
+
+// Put keeps an item, which is on disk when Put returns. One with its id that is
+// already there is left as it is: fresh is false then.
+func (s *Store) Put(it intake.Item) (fresh bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.areas[it.Class]
+	if a == nil {
+		return false, fmt.Errorf("quarantine: class %q is unknown", it.Class)
+	}
+	if _, there := a.items[it.ID]; there {
+		return false, nil
+	}
+	at, err := a.append(record{Item: &it})
+	if err != nil {
+		return false, fmt.Errorf("quarantine: %w", err)
+	}
+	it.Payload = nil
+	a.items[it.ID] = kept{at, it}
+	a.bound()
+	return true, nil
+}
+
+// append writes a record durably.
+func (a *area) append(r record) (seglog.Position, error) {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return seglog.Position{}, err
+	}
+	return a.log.Append(b)
+}
+
+// bound drops the oldest segments until the area is within its budget.
+func (a *area) bound() {
+	for a.log.Bytes() > a.maxBytes || len(a.items) > a.maxEntries {
+		segs := a.log.Segments()
+		if len(segs) == 0 {
+			return
+		}
+		if len(segs) == 1 {
+			a.log.Rotate()
+		}
+		oldest := segs[0].ID
+		if err := a.log.Remove(oldest); err != nil {
+			a.logger.Warn("the oldest part of the quarantine cannot be dropped", "class", a.class, "error", err)
+			return
+		}
+		before := len(a.items)
+		for id, k := range a.items {
+			if k.at.Segment == oldest {
+				delete(a.items, id)
+			}
+		}
+		n := before - len(a.items)
+		a.dropped += uint64(n)
+		a.logger.Warn("the quarantine is full; its oldest items are dropped", "class", a.class, "items", n)
+	}
+}
+
+// List returns what is kept, oldest first, without payloads.
+func (s *Store) List() []intake.Item {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []intake.Item
+	for _, a := range s.areas {
+		for _, k := range a.items {
+			out = append(out, k.item)
+		}
+	}
+	slices.SortFunc(out, func(a, b intake.Item) int {
+		if c := a.At.Compare(b.At); c != 0 {
+			return c
+		}
+		return slices.Compare(a.ID[:], b.ID[:])
+	})
+	return out
+}
+
+// Get returns one item with its payload.
+func (s *Store) Get(id evidence.Hash) (intake.Item, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.areas {
+		k, ok := a.items[id]
+		if !ok {
+			continue
+		}
+		b, err := a.log.ReadAt(k.at)
+		if err != nil {
+			return intake.Item{}, fmt.Errorf("read quarantined item %s: %w", id, err)
+		}
+		var r record
+		if err := json.Unmarshal(b, &r); err != nil || r.Item == nil {
+			return intake.Item{}, fmt.Errorf("read quarantined item %s: the record holds no item (%v)", id, err)
+		}
+		return *r.Item, nil
+	}
+	return intake.Item{}, fmt.Errorf("no item %s is in quarantine: see the list", id)
+}
+
+// Remove ends items, because they were replayed with success.
+func (s *Store) Remove(id evidence.Hash) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.areas {
+		if _, ok := a.items[id]; !ok {
+			continue
+		}
+		if _, err := a.append(record{Gone: &id}); err != nil {
+			return fmt.Errorf("remove quarantined item %s: %w", id, err)
+		}
+		delete(a.items, id)
+		a.bound()
+	}
+	return nil
+}
+
+// Stats is what one class holds.
+type Stats struct {
+	Items   int
+	Bytes   int64
+	Dropped uint64 // since start
+}
+
+// Stats returns the figures of a class.
+func (s *Store) Stats(c intake.Class) Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.areas[c]
+	if a == nil {
+		return Stats{}
+	}
+	return Stats{Items: len(a.items), Bytes: a.log.Bytes(), Dropped: a.dropped}
+}
+
+// Close gives the directories free.
+func (s *Store) Close() error {
+	var err error
+	for _, a := range s.areas {
+		err = errors.Join(err, a.log.Close())
+	}
+	return err
+}
