@@ -345,6 +345,8 @@ func (e *encoder) text(o operand, at []Range, s string) error {
 		if b, err = hex.DecodeString(s); err != nil || len(b) != o.size {
 			return fmt.Errorf("%q is not %d hex digits", s, 2*o.size)
 		}
+		e.im.write(at, o.order.reorder(b))
+		return nil
 	}
 	if len(b) > o.size {
 		return fmt.Errorf("%q is longer than %d bytes", s, o.size)

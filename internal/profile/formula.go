@@ -202,7 +202,7 @@ func (o operand) text(raw []byte) (string, error) {
 	b := (o.order & BADC).reorder(raw) // text has no word order
 	switch o.typ {
 	case Hex:
-		return fmt.Sprintf("%X", b), nil
+		return fmt.Sprintf("%X", o.order.reorder(raw)), nil
 	case Text:
 		s := strings.TrimRight(string(b), "\x00 ")
 		if !utf8.ValidString(s) {

@@ -160,7 +160,10 @@ func (s Source) operand(protocol Protocol) (operand, []Range, *finding) {
 	count := 1
 	switch {
 	case s.Type.text() && s.Table == Bytes:
-		o.size, count, o.order = int(s.Length), int(s.Length), ABCD
+		o.size, count = int(s.Length), int(s.Length)
+		if s.Type == Text {
+			o.order = ABCD
+		}
 	case s.Type.text():
 		o.size, count = 2*int(s.Length), int(s.Length)
 	case s.Table == Bytes:
