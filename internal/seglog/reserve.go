@@ -124,7 +124,7 @@ func (l *Log) writeReserved(records [][]byte) ([]Position, error) {
 		need += int64(recordHeaderSize + len(r))
 	}
 	r := &l.reserve
-	if r.file == nil || r.offset+need > l.opts.Reserve {
+	if r.file == nil || r.id != l.lastID() || r.offset+need > l.opts.Reserve {
 		if segmentHeaderSize+need > l.opts.Reserve {
 			return nil, fmt.Errorf("%d bytes do not fit in %d", segmentHeaderSize+need, l.opts.Reserve)
 		}
@@ -155,6 +155,16 @@ func (l *Log) writeReserved(records [][]byte) ([]Position, error) {
 	r.offset += int64(len(c.data))
 	l.extend(c)
 	return positions, nil
+}
+
+// lastID returns the newest segment: order in time is order of positions.
+func (l *Log) lastID() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.segments) == 0 {
+		return 0
+	}
+	return l.segments[len(l.segments)-1].id
 }
 
 // takeReserve turns the file of zeros into the next segment, and prepares

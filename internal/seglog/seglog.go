@@ -178,6 +178,19 @@ func (l *Log) Segments() []SegmentInfo {
 	return infos
 }
 
+// End returns the position behind the last durable record: records appended
+// later are found from there.
+func (l *Log) End() Position {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := len(l.segments) - 1; i >= 0; i-- {
+		if s := l.segments[i]; s.end > 0 {
+			return Position{Segment: s.id, Offset: s.end}
+		}
+	}
+	return Position{}
+}
+
 // Bytes returns what the segments and the reserve take on disk.
 func (l *Log) Bytes() int64 {
 	l.mu.Lock()
