@@ -1,11 +1,15 @@
 package broker
 
 import (
+	"context"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestPasswordFile(t *testing.T) {
@@ -84,4 +88,42 @@ func TestPasswordFileFaults(t *testing.T) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
+}
+
+// TestPasswordFileFollows: an account set or withdrawn by a command takes
+// effect in a running broker, and a damaged file changes nothing.
+func TestPasswordFileFollows(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "passwords")
+	f, err := OpenPasswords(path, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- f.Run(ctx) }()
+		defer func() { cancel(); <-done }()
+		p := Passwords{}
+		if _, err := p.Set("gw"); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Write(path); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * watchEvery)
+		if _, ok := f.Secret("gw"); !ok {
+			t.Error("a new account is not taken up")
+		}
+		damaged := path + ".damaged"
+		if err := os.WriteFile(damaged, []byte("no colon"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(damaged, path); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * watchEvery)
+		if _, ok := f.Secret("gw"); !ok {
+			t.Error("a damaged file took the accounts away")
+		}
+	})
 }
