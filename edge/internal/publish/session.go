@@ -1,0 +1,353 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"yunhe/internal/evidence"
+	"yunhe/internal/sparkplug"
+	"yunhe/internal/telemetry"
+)
+
+const (
+	lookAhead     = 64 // entries a lane knows in advance
+	statusEvery   = time.Minute
+	meteredStatus = time.Hour
+	tickEvery     = time.Second // re-sends are looked for
+	// rebirthPause bounds what a host that asks for rebirths can cost.
+	rebirthPause = time.Second
+	// fresh is how old the newest reading of a live message may be.
+	fresh = time.Minute
+)
+
+// session is one MQTT session after CONNECT. One goroutine owns it: the order
+// of its calls is the order of sequence numbers on the wire.
+type session struct {
+	*Publisher
+	wire  *sparkplug.Session
+	link  *link
+	rtt   time.Duration
+	feeds []*feed
+	// sent keeps what is in flight readable.
+	sent     map[number]sentEntry
+	born     map[string]map[string]bool // device, metric
+	bornAt   time.Time
+	rebirth  bool
+	statusAt time.Time
+}
+
+type sentEntry struct {
+	feed  *feed
+	entry Entry
+}
+
+// feed is one lane of a journal.
+type feed struct {
+	lane
+	journal Journal
+	place   any
+	ahead   []Entry
+	// until bounds the backlog of a journal that also has a live lane: its
+	// entry (jid, until) was not there when the session began.
+	jid, until uint64
+	done       bool // the backlog has met the live lane
+	dry        bool // nothing more until the journal is updated
+}
+
+// open sets the lanes at the start of a session.
+func (s *session) open() {
+	s.sent = map[number]sentEntry{}
+	place, jid, next := s.cfg.Live.Mark()
+	s.feeds = []*feed{
+		{lane: boundary, journal: s.cfg.Boundary},
+		{lane: live, journal: s.cfg.Live, place: place},
+		{lane: backlog, journal: s.cfg.Live, jid: jid, until: next},
+	}
+	for _, j := range s.cfg.Past {
+		s.feeds = append(s.feeds, &feed{lane: past, journal: j})
+	}
+}
+
+// run sends births, then data until the connection breaks or ctx ends.
+func (s *session) run(ctx context.Context) error {
+	if err := s.births(ctx); err != nil {
+		return err
+	}
+	s.update(func(st *State) { st.Connected, st.Since, st.LastError = true, s.cfg.Now(), "" })
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	for {
+		if err := s.work(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.link.lost:
+			return s.link.broken()
+		case b := <-s.link.commands:
+			s.command(ctx, b)
+		case <-s.wake:
+			for _, f := range s.feeds {
+				f.dry = false
+			}
+		case <-s.changed:
+			s.rebirth = true
+		case <-tick.C:
+		}
+	}
+}
+
+// work sends everything that may be sent now.
+func (s *session) work(ctx context.Context) error {
+	for ctx.Err() == nil {
+		now := s.cfg.Now()
+		if err := s.duties(ctx, now); err != nil {
+			return err
+		}
+		again := s.window.due(now, lookAhead)
+		for _, n := range again {
+			if err := s.sendAgain(ctx, n); err != nil {
+				return err
+			}
+		}
+		more, err := s.sendNext(ctx, now)
+		if err != nil {
+			return err
+		}
+		s.report()
+		select {
+		case b := <-s.link.commands:
+			s.command(ctx, b)
+			continue
+		default:
+		}
+		if !more && len(again) < lookAhead {
+			return nil
+		}
+	}
+	return ctx.Err()
+}
+
+// duties sends births that are wanted and the status when it is time.
+func (s *session) duties(ctx context.Context, now time.Time) error {
+	if s.rebirth && now.Sub(s.bornAt).Abs() >= rebirthPause {
+		if err := s.births(ctx); err != nil {
+			return err
+		}
+	}
+	every := statusEvery
+	if s.cfg.Metered {
+		every = meteredStatus
+	}
+	if now.Sub(s.statusAt).Abs() < every {
+		return nil
+	}
+	s.statusAt = now
+	return s.link.send(ctx, s.wire.NodeData(s.cfg.Status(), now))
+}
+
+func (s *session) report() {
+	silent := s.window.silent(s.cfg.Now())
+	s.update(func(st *State) {
+		st.InFlight, st.Window, st.Silent = len(s.window.flights), s.window.limit, silent
+		st.Ignored = s.link.dropped.Load()
+	})
+}
+
+// births sends NBIRTH and all DBIRTHs.
+func (s *session) births(ctx context.Context) error {
+	now := s.cfg.Now()
+	s.rebirth, s.bornAt, s.statusAt = false, now, now
+	s.born = map[string]map[string]bool{}
+	if err := s.link.send(ctx, s.wire.NodeBirth(s.cfg.Status(), now)); err != nil {
+		return err
+	}
+	for _, b := range s.allBirths() {
+		if err := s.link.send(ctx, s.wire.DeviceBirth(b.Device, b.Points, now)); err != nil {
+			return err
+		}
+		names := make(map[string]bool, len(b.Points))
+		for _, pt := range b.Points {
+			names[pt.Name] = true
+		}
+		s.born[b.Device] = names
+	}
+	return nil
+}
+
+// allBirths joins the devices of today with the metrics of entries that are
+// still in the journal (operational-behavior-data-publish-dbirth).
+func (s *session) allBirths() []Birth {
+	births := s.cfg.Births()
+	at := make(map[string]int, len(births))
+	for i, b := range births {
+		at[b.Device] = i
+	}
+	for _, device := range slices.Sorted(maps.Keys(s.extra)) {
+		i, ok := at[device]
+		if !ok {
+			i = len(births)
+			births = append(births, Birth{Device: device})
+		}
+		for _, name := range slices.Sorted(maps.Keys(s.extra[device])) {
+			known := func(pt sparkplug.BirthPoint) bool { return pt.Name == name }
+			if !slices.ContainsFunc(births[i].Points, known) {
+				births[i].Points = append(births[i].Points, s.extra[device][name])
+			}
+		}
+	}
+	return births
+}
+
+// sendNext sends the most urgent entry that may be sent; more says that there
+// may be another.
+func (s *session) sendNext(ctx context.Context, now time.Time) (more bool, err error) {
+	if s.window.silent(now) {
+		return false, nil
+	}
+	for _, f := range s.feeds {
+		e, ok, err := f.peek(s.window)
+		if err != nil {
+			s.fail(err)
+			f.dry = true
+			continue
+		}
+		if !ok || !s.window.room(f.lane, e.Bytes) {
+			continue
+		}
+		f.ahead = f.ahead[1:]
+		return true, s.send(ctx, f, e, false)
+	}
+	return false, nil
+}
+
+// peek returns the next entry of a lane that is not in flight already.
+func (f *feed) peek(w *window) (Entry, bool, error) {
+	for {
+		for len(f.ahead) > 0 {
+			e := f.ahead[0]
+			if f.until != 0 && e.JID == f.jid && e.JSeq >= f.until {
+				f.ahead, f.done = nil, true // the rest is live
+				break
+			}
+			if !w.has(number{e.JID, e.JSeq}) {
+				return e, true, nil
+			}
+			f.ahead = f.ahead[1:]
+		}
+		if f.dry || f.done {
+			return Entry{}, false, nil
+		}
+		ahead, place, err := f.journal.Pending(f.place, lookAhead)
+		if err != nil {
+			return Entry{}, false, fmt.Errorf("look for entries to send: %w", err)
+		}
+		f.ahead, f.place, f.dry = ahead, place, len(ahead) < lookAhead
+		if len(ahead) == 0 {
+			return Entry{}, false, nil
+		}
+	}
+}
+
+// sendAgain sends an entry of the window once more.
+func (s *session) sendAgain(ctx context.Context, n number) error {
+	if e, ok := s.sent[n]; ok {
+		return s.send(ctx, e.feed, e.entry, true)
+	}
+	return nil
+}
+
+// send reads one entry and sends it. An entry that cannot be read is no
+// reason to end the session.
+func (s *session) send(ctx context.Context, f *feed, e Entry, again bool) error {
+	n := number{e.JID, e.JSeq}
+	b, err := f.journal.Read(e)
+	var entry evidence.Entry
+	if err == nil {
+		entry, err = evidence.Parse(b)
+	}
+	if err != nil {
+		s.fail(fmt.Errorf("read entry %d:%d: %w", e.JID, e.JSeq, err))
+		s.forget(n)
+		return nil
+	}
+	if err := s.bear(ctx, e.Device, entry.Content.Readings); err != nil {
+		return err
+	}
+	now := s.cfg.Now()
+	m, err := s.message(e, entry, again, now)
+	if err != nil {
+		s.fail(err)
+		s.forget(n)
+		return nil
+	}
+	if err := s.link.send(ctx, m); err != nil {
+		return err
+	}
+	s.update(func(st *State) {
+		st.Sent++
+		if again {
+			st.Resent++
+		}
+	})
+	if !again {
+		s.sent[n] = sentEntry{f, e}
+		s.window.add(n, f.lane, len(m.Payload), now)
+	}
+	return nil
+}
+
+// forget takes an entry out of the window that can no longer be sent.
+func (s *session) forget(n number) {
+	delete(s.sent, n)
+	if f := s.window.flights[n]; f != nil {
+		s.window.remove(f)
+	}
+}
+
+func (s *session) message(e Entry, entry evidence.Entry, again bool, now time.Time) (sparkplug.Message, error) {
+	c := entry.Content
+	newest := c.Recorded
+	for _, r := range c.Readings {
+		newest = r.Time // sorted by time
+	}
+	historical := again || now.Sub(newest) > fresh
+	if c.Kind != evidence.KindBatch {
+		return s.wire.Attached(e.Device, c.Kind.String(), entry.Bytes, historical, now), nil
+	}
+	body, err := entry.Detached()
+	if err != nil {
+		return sparkplug.Message{}, fmt.Errorf("detach entry %d:%d: %w", e.JID, e.JSeq, err)
+	}
+	return s.wire.DeviceData(e.Device, c.Readings, body, historical, now), nil
+}
+
+// bear makes sure that a device and its metrics were born in this session;
+// what is missing belongs to the past and is born with a full rebirth
+// (topic-structure-namespace-unique-device-id).
+func (s *session) bear(ctx context.Context, device string, rs []telemetry.Reading) error {
+	if device == "" {
+		return nil
+	}
+	born, known := s.born[device]
+	missing := !known
+	extra := s.extra[device]
+	if extra == nil {
+		extra = map[string]sparkplug.BirthPoint{}
+	}
+	for _, r := range rs {
+		if !born[r.Point] {
+			extra[r.Point] = sparkplug.BirthPoint{Name: r.Point, Type: r.Type}
+			missing = true
+		}
+	}
+	if !missing {
+		return nil
+	}
+	s.extra[device] = extra
+	return s.births(ctx)
+}
