@@ -22,6 +22,9 @@ type Options struct {
 	Logger  *slog.Logger
 	// OpenI2C opens an I2C bus by its device file; nil opens the host's own.
 	OpenI2C func(path string) (i2c.BusCloser, error)
+	// NoPauses leaves out the silences that devices ask for. It is for
+	// simulated devices that are read at a virtual time.
+	NoPauses bool
 }
 
 // line carries one question and its answer at a time. Only the bus's own
@@ -50,6 +53,7 @@ type Bus struct {
 	now     func() time.Time
 	log     *slog.Logger
 	jitter  func() float64
+	hurry   bool // Options.NoPauses
 	wake    chan struct{}
 
 	mu      sync.Mutex
@@ -96,6 +100,7 @@ func newBus(o Options, l line) *Bus {
 		name: o.Name, address: o.Address, now: o.Now, line: l,
 		log:    o.Logger.With("bus", o.Name),
 		jitter: rand.Float64,
+		hurry:  o.NoPauses,
 		wake:   make(chan struct{}, 1),
 	}
 	b.link.breaker.backoff = linkBackoff()
@@ -135,6 +140,9 @@ func (b *Bus) Add(name string, unit uint8, link profile.Link) (*Device, error) {
 	}
 	if link.Timeout == 0 {
 		link.Timeout = defaultTimeout
+	}
+	if b.hurry {
+		link.MinGap, link.UnitPause, link.ConnectDelay = 0, 0, 0
 	}
 	d := &Device{bus: b, name: name, unit: unit, link: link, breaker: breaker{backoff: deviceBackoff()}}
 	b.mu.Lock()

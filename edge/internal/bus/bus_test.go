@@ -381,6 +381,35 @@ func TestPauses(t *testing.T) {
 	})
 }
 
+// TestTurnsAreSaved: where turning to another unit costs a pause, the line stays
+// with a device for several blocks, and still serves both.
+func TestTurnsAreSaved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeLine{answer: prompt}
+		b := startBus(t, f)
+		link := profile.Link{UnitPause: 200 * time.Millisecond, MinGap: 50 * time.Millisecond}
+		var wg sync.WaitGroup
+		for unit := uint8(1); unit <= 3; unit++ {
+			d := add(t, b, fmt.Sprint("d", unit), unit, link)
+			wg.Go(func() {
+				for i := range uint16(6) {
+					_ = read(d, i)
+				}
+			})
+		}
+		wg.Wait()
+		turns := 0
+		for i := 1; i < len(f.asked); i++ {
+			if f.asked[i].unit != f.asked[i-1].unit {
+				turns++
+			}
+		}
+		if turns > 5 || len(f.asked) != 18 {
+			t.Errorf("%d reads with %d turns, want 18 with at most 5", len(f.asked), turns)
+		}
+	})
+}
+
 // TestMinGapYields: while one device must be left in peace the line serves others.
 func TestMinGapYields(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

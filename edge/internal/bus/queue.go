@@ -38,8 +38,9 @@ type result struct {
 
 // pick takes the next request off the queues, or says how long to wait until
 // one may go (0: until something is queued). The device that has used the
-// least bus time comes first; a device in back-off comes after all healthy
-// ones. Called with b.mu held.
+// least bus time comes first, the pause that turning to it costs included, so
+// a line with long pauses is not turned at every block; a device in back-off
+// comes after all healthy ones. Called with b.mu held.
 func (b *Bus) pick(now time.Time) (d *Device, r *request, wait time.Duration) {
 	var best *Device
 	for _, d := range b.devices {
@@ -52,14 +53,14 @@ func (b *Bus) pick(now time.Time) (d *Device, r *request, wait time.Duration) {
 			}
 			continue
 		}
-		if best == nil || d.before(best, now) {
+		if best == nil || b.before(d, best, now) {
 			best = d
 		}
 	}
 	if best == nil {
 		return nil, nil, wait
 	}
-	if rest := grace - now.Sub(b.idle); rest > 0 && b.last.yields(best, now) {
+	if rest := b.hold(best, now); rest > 0 {
 		return nil, nil, rest
 	}
 	r = best.queue[0]
@@ -68,18 +69,37 @@ func (b *Bus) pick(now time.Time) (d *Device, r *request, wait time.Duration) {
 	return best, r, 0
 }
 
-// yields reports whether e is about to go only because d's caller, who has
-// just got its answer, had no time to ask again: d would come before e.
-func (d *Device) yields(e *Device, now time.Time) bool {
-	return d != nil && d != e && len(d.queue) == 0 && !d.breaker.open() && !d.ready.After(now) && (e.probing(now) || d.used < e.used)
-}
-
 // before reports whether d goes before e. Both have requests waiting.
-func (d *Device) before(e *Device, now time.Time) bool {
+func (b *Bus) before(d, e *Device, now time.Time) bool {
 	if p, q := d.probing(now), e.probing(now); p != q {
 		return q
 	}
-	return d.used < e.used
+	return d.used+b.turn(d) < e.used+b.turn(e)
+}
+
+// turn returns the pause that the line needs before d is asked.
+func (b *Bus) turn(d *Device) time.Duration {
+	if b.last == nil || b.last.unit == d.unit {
+		return 0
+	}
+	return max(d.link.UnitPause, b.last.link.UnitPause)
+}
+
+// hold returns how long to keep the line for the device that has just
+// answered, though next could go: its caller had no time to ask again, or it
+// needs a rest that is shorter than turning away from it.
+func (b *Bus) hold(next *Device, now time.Time) time.Duration {
+	d := b.last
+	if d == nil || d == next || d.breaker.open() || !next.probing(now) && d.used >= next.used+b.turn(next) {
+		return 0
+	}
+	if len(d.queue) == 0 {
+		return grace - now.Sub(b.idle)
+	}
+	if rest := d.ready.Sub(now); rest <= b.turn(next) {
+		return rest
+	}
+	return 0
 }
 
 // probing reports whether d's next request is a probe that can wait for others.

@@ -73,10 +73,7 @@ func (b *Bus) ask(ctx context.Context, d *Device, r *request) ([]byte, time.Time
 	if err := b.openLine(ctx, d); err != nil {
 		return nil, time.Time{}, err
 	}
-	pause := b.line.quiet()
-	if b.last != nil && b.last.unit != d.unit {
-		pause = max(pause, d.link.UnitPause, b.last.link.UnitPause)
-	}
+	pause := max(b.line.quiet(), b.turn(d))
 	if b.last == d {
 		pause = max(pause, d.link.MinGap) // a retry; between requests pick waits
 	}

@@ -21,9 +21,11 @@ type Heat struct {
 	ElectricKWh    float64
 	HeatKWh        float64
 	OperatingHours float64
+	HotWater       Share // of the above
 	Starts         uint64
 
 	BufferC float64
+	hot     float64 // part of the demand that is hot water
 
 	// Heat meter, secondary side.
 	DeliveredW                       float64
@@ -32,6 +34,11 @@ type Heat struct {
 	MeterKWh                         float64
 	VolumeM3                         float64
 	LossKWh                          float64 // buffer to its room, for the balance
+}
+
+// Share is the part of the heat pump's work that went into hot water.
+type Share struct {
+	ElectricKWh, HeatKWh, OperatingHours float64
 }
 
 const (
@@ -67,6 +74,7 @@ func (h *Heat) step(airC, hotWaterW float64) {
 	if airC < heatingLimit {
 		heating = buildingWK * (indoorC - airC)
 	}
+	h.hot = hotWaterW / (heating + hotWaterW)
 	h.deliver(heating + hotWaterW)
 	h.control(airC)
 	h.generate(airC)
@@ -124,7 +132,11 @@ func (h *Heat) generate(airC float64) {
 		h.COP = min(7, max(1.2, 0.45*(hot+273.15)/max(hot-cold, 10)))
 		h.ElectricW = h.ThermalW/h.COP + pumpsW
 		h.OperatingHours += stepHours
+		h.HotWater.OperatingHours += stepHours * h.hot
 	}
-	h.ElectricKWh += h.ElectricW / 1000 * stepHours
-	h.HeatKWh += h.ThermalW / 1000 * stepHours
+	electric, heat := h.ElectricW/1000*stepHours, h.ThermalW/1000*stepHours
+	h.ElectricKWh += electric
+	h.HeatKWh += heat
+	h.HotWater.ElectricKWh += electric * h.hot
+	h.HotWater.HeatKWh += heat * h.hot
 }

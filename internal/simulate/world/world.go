@@ -66,7 +66,7 @@ func New(start time.Time, seed uint64) *World {
 	w.state = State{
 		Time:  start.Add(-Step),
 		PV:    PV{EnergyKWh: 2310, Status: Sleeping},
-		Heat:  Heat{BufferC: 40, FlowC: 40, ReturnC: 40, SecondaryFlowC: 40, SecondaryReturnC: 35, ElectricKWh: 1480, HeatKWh: 5150, MeterKWh: 4890, VolumeM3: 655, OperatingHours: 412},
+		Heat:  Heat{BufferC: 44, ElectricKWh: 1480, HeatKWh: 5150, MeterKWh: 4890, VolumeM3: 655, OperatingHours: 412, HotWater: Share{ElectricKWh: 290, HeatKWh: 910, OperatingHours: 76}},
 		Mains: newMains(),
 		Rain:  Rain{PowerOn: start},
 		Tank:  Tank{LevelM: 0.6},

@@ -23,7 +23,7 @@ var starts = []time.Time{date("2026-01-10"), date("2026-04-20"), date("2026-07-0
 
 const month = 35 * 24 * time.Hour
 
-var unexported = cmpopts.IgnoreUnexported(world.Mains{}, world.Tank{})
+var unexported = cmpopts.IgnoreUnexported(world.Mains{}, world.Tank{}, world.Heat{})
 
 func TestSameSeedSameWorld(t *testing.T) {
 	start := starts[2]
