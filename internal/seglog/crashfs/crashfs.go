@@ -94,6 +94,9 @@ func (f *FS) FailSync(n int) { f.locking(func() { f.syncs, f.failSync = 0, n }) 
 // SetCapacity bounds the bytes of all files; 0 does not.
 func (f *FS) SetCapacity(bytes int64) { f.locking(func() { f.capacity = bytes }) }
 
+// Used returns the bytes of all files.
+func (f *FS) Used() (bytes int64) { f.locking(func() { bytes = f.root.used() }); return bytes }
+
 // IgnoreSync makes syncs called from a place in the code (function:line) do
 // nothing and report success.
 func (f *FS) IgnoreSync(ignore func(site string) bool) { f.locking(func() { f.ignore = ignore }) }
