@@ -23,18 +23,17 @@ func (s *session) command(ctx context.Context, b []byte) {
 	}
 	for _, do := range []struct {
 		text string
-		fn   func(evidence.Ranges) error
+		fn   func(evidence.Ranges)
 	}{{c.Ack, s.ack}, {c.Reject, s.reject}, {c.Replay, s.replay}} {
 		if do.text == "" {
 			continue
 		}
 		r, err := evidence.ParseRanges(do.text)
-		if err == nil {
-			err = do.fn(r)
-		}
 		if err != nil {
 			s.fail(fmt.Errorf("obey command: %w", err))
+			continue
 		}
+		do.fn(r)
 	}
 	if c.Define != "" {
 		s.define(ctx, c.Define)
@@ -44,29 +43,27 @@ func (s *session) command(ctx context.Context, b []byte) {
 
 // ack lets the journals forget what arrived. Numbers that are not ours are
 // ignored by them.
-func (s *session) ack(r evidence.Ranges) error {
-	err := s.cfg.Answers.Ack(r)
+func (s *session) ack(r evidence.Ranges) {
+	s.cfg.Answers.Ack(r)
 	now := s.cfg.Now()
 	n := s.window.ack(r, now)
 	s.sweep()
 	if n > 0 {
 		s.update(func(st *State) { st.Acked += uint64(n); st.LastAck = now })
 	}
-	return err
 }
 
 // reject stops sending what the collector holds in quarantine.
-func (s *session) reject(r evidence.Ranges) error {
-	err := s.cfg.Answers.Hold(r)
+func (s *session) reject(r evidence.Ranges) {
+	s.cfg.Answers.Hold(r)
 	s.window.drop(r, s.cfg.Now())
 	s.sweep()
-	return err
 }
 
 // replay sends again what the collector lacks: as backlog, from the start of
 // the journals.
-func (s *session) replay(r evidence.Ranges) error {
-	err := s.cfg.Answers.Replay(r)
+func (s *session) replay(r evidence.Ranges) {
+	s.cfg.Answers.Replay(r)
 	s.window.drop(r, s.cfg.Now())
 	s.sweep()
 	for _, f := range s.feeds {
@@ -78,7 +75,6 @@ func (s *session) replay(r evidence.Ranges) error {
 		}
 		f.place, f.ahead, f.dry, f.done = nil, nil, false, false
 	}
-	return err
 }
 
 // sweep forgets what left the window.

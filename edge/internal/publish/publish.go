@@ -45,10 +45,10 @@ type Journal interface {
 
 // Answers takes what the collector says about entries.
 type Answers interface {
-	Ack(evidence.Ranges) error
-	Hold(evidence.Ranges) error   // keep them, stop sending
-	Replay(evidence.Ranges) error // send them again
-	// Define journals the definition with this hash anew.
+	Ack(evidence.Ranges)
+	Hold(evidence.Ranges)   // keep them, stop sending
+	Replay(evidence.Ranges) // send them again
+	// Define journals the definition with this hash anew; it may do so later.
 	Define(ctx context.Context, hash evidence.Hash) error
 }
 

@@ -1,0 +1,195 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"yunhe/edge/internal/journal"
+	"yunhe/edge/internal/poll"
+	"yunhe/internal/evidence"
+	"yunhe/internal/telemetry"
+)
+
+// recorder signs what the pollers give it and journals it. Appends run beside
+// each other, because each waits for the same group commit; how many is
+// bounded, and beyond that the pollers wait, skip polls and count them.
+type recorder struct {
+	key           *evidence.PrivateKey
+	clock         telemetry.Source
+	definitions   definitions
+	raw, boundary *journal.Journal
+	historical    bool
+
+	places chan struct{}
+	under  sync.WaitGroup
+
+	mu      sync.Mutex
+	defined map[definedIn]*defining
+	again   map[evidence.Hash]time.Time // of the newest re-definition asked for
+	lost    uint64                      // batches and events that could not be journalled
+	err     error
+	errAt   time.Time
+}
+
+// definedIn says where a definition was journalled in this epoch.
+type definedIn struct {
+	journal string
+	hash    evidence.Hash
+}
+
+// defining is a definition on its way into a journal.
+type defining struct {
+	done chan struct{}
+	err  error
+}
+
+// definePause bounds how often a collector can have a definition journalled.
+const definePause = time.Minute
+
+func newRecorder(key *evidence.PrivateKey, clock telemetry.Source, d definitions, raw, boundary *journal.Journal, places int) *recorder {
+	return &recorder{
+		key: key, clock: clock, definitions: d, raw: raw, boundary: boundary,
+		places: make(chan struct{}, places), defined: map[definedIn]*defining{}, again: map[evidence.Hash]time.Time{},
+	}
+}
+
+// Batch takes one batch; it returns when there is room to append it.
+func (r *recorder) Batch(ctx context.Context, b poll.Batch) error {
+	c := r.content(evidence.KindBatch)
+	c.DefHash, c.Readings = b.Meaning.Hash, b.Readings
+	j := r.raw
+	if b.Boundary {
+		j = r.boundary
+	}
+	return r.submit(ctx, func() error {
+		if err := r.define(j, b.Meaning.Device, b.Meaning.Hash, b.Meaning.Data); err != nil {
+			return err
+		}
+		return r.append(j, b.Meaning.Device, c)
+	})
+}
+
+// Event takes one event of the gateway or of a device.
+func (r *recorder) Event(ctx context.Context, e evidence.Event) error {
+	data, err := e.Encode()
+	if err != nil {
+		return fmt.Errorf("encode event: %w", err)
+	}
+	device := ""
+	if fall, ok := e.(evidence.CounterFall); ok {
+		device = fall.Device
+	}
+	c := r.content(evidence.KindEvent)
+	c.Data = data
+	return r.submit(ctx, func() error { return r.append(r.raw, device, c) })
+}
+
+// Define journals a definition anew because a collector lacks it.
+func (r *recorder) Define(ctx context.Context, h evidence.Hash) error {
+	def, data, err := r.definitions.find(h)
+	if err != nil {
+		return err
+	}
+	now := r.clock.Now()
+	r.mu.Lock()
+	recent := now.Sub(r.again[h]).Abs() < definePause
+	if !recent {
+		r.again[h] = now
+	}
+	r.mu.Unlock()
+	if recent {
+		return nil
+	}
+	c := r.content(evidence.KindDefinition)
+	c.Data = data
+	return r.submit(ctx, func() error { return r.append(r.raw, def.Device, c) })
+}
+
+func (r *recorder) content(kind evidence.Kind) evidence.Content {
+	return evidence.Content{Kind: kind, Recorded: r.clock.Now(), Clock: r.clock.Clock()}
+}
+
+// submit runs fn when there is a place.
+func (r *recorder) submit(ctx context.Context, fn func() error) error {
+	select {
+	case r.places <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	r.under.Go(func() {
+		defer func() { <-r.places }()
+		if err := fn(); err != nil {
+			r.fail(err)
+		}
+	})
+	return nil
+}
+
+// fail counts what was lost. An entry that waits in memory for the disk is
+// not: the journal writes it later.
+func (r *recorder) fail(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err, r.errAt = err, r.clock.Now()
+	if !errors.Is(err, journal.ErrKept) {
+		r.lost++
+	}
+}
+
+// state returns the last error and how much was lost.
+func (r *recorder) state() (err error, at time.Time, lost uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err, r.errAt, r.lost
+}
+
+// wait returns when everything taken is durable or has failed.
+func (r *recorder) wait() { r.under.Wait() }
+
+// define journals a definition before the first batch of an epoch cites it.
+func (r *recorder) define(j *journal.Journal, device string, h evidence.Hash, data []byte) error {
+	key := definedIn{j.Name(), h}
+	r.mu.Lock()
+	d, known := r.defined[key]
+	if !known {
+		d = &defining{done: make(chan struct{})}
+		r.defined[key] = d
+	}
+	r.mu.Unlock()
+	if known {
+		<-d.done
+		return d.err
+	}
+	d.err = r.definitions.keep(h, data)
+	if d.err == nil {
+		c := r.content(evidence.KindDefinition)
+		c.Data = data
+		d.err = r.append(j, device, c)
+	}
+	if errors.Is(d.err, journal.ErrKept) {
+		d.err = nil // it has its number, before that of the batch
+	}
+	if d.err != nil {
+		r.mu.Lock()
+		delete(r.defined, key) // the next batch tries again
+		r.mu.Unlock()
+	}
+	close(d.done)
+	return d.err
+}
+
+func (r *recorder) append(j *journal.Journal, device string, c evidence.Content) error {
+	_, err := j.Append(device, r.historical, sealer(r.key, c))
+	return err
+}
+
+// sealer signs c under the number the journal gives it.
+func sealer(key *evidence.PrivateKey, c evidence.Content) journal.Sealer {
+	return func(jid, jseq uint64, prev evidence.Hash) (evidence.Entry, error) {
+		c.JID, c.JSeq, c.Prev = jid, jseq, prev
+		return key.Sign(c)
+	}
+}
