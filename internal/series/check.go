@@ -38,7 +38,7 @@ var (
 
 // CheckRow reports why no store can hold r. Names of signed devices are ids
 // and point names of package telemetry; names of unsigned ones may be any
-// printable text.
+// printable text without a backslash.
 func CheckRow(r Row) error {
 	if err := CheckDevice(r.Device); err != nil {
 		return err
@@ -157,8 +157,8 @@ func checkText(s string) error {
 		return fmt.Errorf("%q is not valid UTF-8", s)
 	case strings.ContainsFunc(s, unicode.IsControl):
 		return fmt.Errorf("%q holds a control character", s)
-	case strings.HasSuffix(s, `\`):
-		return fmt.Errorf("%q ends in a backslash, which cannot be stored", s)
+	case strings.Contains(s, `\`):
+		return fmt.Errorf("%q holds a backslash, which servers do not read alike", s)
 	}
 	return nil
 }
@@ -191,11 +191,16 @@ func (q Query) checkNames() error {
 		if len(l) > MaxNames {
 			return fmt.Errorf("the query lists %d names: the limit is %d", len(l), MaxNames)
 		}
-		if i := slices.IndexFunc(l, func(s string) bool { return len(s) > MaxName || !utf8.ValidString(s) }); i >= 0 {
+		if i := slices.IndexFunc(l, noName); i >= 0 {
 			return fmt.Errorf("the query holds a name %.40q that is too long or no text", l[i])
 		}
 	}
 	return nil
+}
+
+// noName reports whether s cannot name anything, stored or not.
+func noName(s string) bool {
+	return len(s) > MaxName || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl)
 }
 
 // Bounds returns the time range of q in milliseconds, half-open; a zero time

@@ -115,6 +115,8 @@ func testBadQueries(t *testing.T, f *fixture) {
 		"too long":         change(func(q *series.Query) { q.Points = []string{strings.Repeat("x", 1000)} }),
 		"the limit is":     change(func(q *series.Query) { q.Devices = make([]string, series.MaxNames+1) }),
 		"or no text":       change(func(q *series.Query) { q.Gateways = []string{"\xff"} }),
+		`"x\n' OR 1=1"`:    change(func(q *series.Query) { q.Points = []string{"x\n' OR 1=1"} }),
+		`"\x00"`:           change(func(q *series.Query) { q.Devices = []string{"\x00"} }),
 		"not after its st": change(func(q *series.Query) { q.From, q.To = q.To, q.From }),
 	} {
 		err := lastError(f.Range(t.Context(), q))

@@ -176,7 +176,7 @@ func testTexts(t *testing.T, f *fixture) {
 
 // hostile are names other people's nodes may carry.
 func hostile() []string {
-	return []string{"a b", "a,b", "a=b", `a"b`, "a'b", `a\b`, `\` + `a`, `a\"b`, `a\,b`, `a\ b`, `a\\b`, "#a", "设备/一号 ①", "a;b", "--", "/*", "a.b", "$a", "(.*)", "_field", "é😀", strings.Repeat("名", 60)}
+	return []string{"a b", "a,b", "a=b", `a"b`, "a'b", `"a"`, "#a", "设备/一号 ①", "a;b", "--", "/*", "a.b", "$a", "(.*)", "_field", "é😀", strings.Repeat("名", 60)}
 }
 
 func testHostileNames(t *testing.T, f *fixture) {
@@ -206,16 +206,13 @@ func testHostileQueries(t *testing.T, f *fixture) {
 	kept := f.row(0, good("a", 1))
 	f.write(kept)
 	s := f.site()
-	for _, name := range append(hostile(), `\`, `'`, `"`, s+`' OR '1'='1`, `x' OR "site" =~ /.*/ --`, "x'; DROP MEASUREMENT \""+f.kind()+"\"; --", "x\n' OR 1=1", `a" FROM "`+f.kind()+`"; DROP SERIES FROM "`+f.kind()+`"; SELECT "a`, "\x00", "") {
+	for _, name := range append(hostile(), `\`, `a\"b`, `\'`, `'`, `"`, s+`' OR '1'='1`, `x' OR "site" =~ /.*/ --`, "x'; DROP MEASUREMENT \""+f.kind()+"\"; --", `a" FROM "`+f.kind()+`"; DROP SERIES FROM "`+f.kind()+`"; SELECT "a`) {
 		for what, q := range map[string]series.Query{
 			"site":    {Site: name},
 			"gateway": {Site: s, Gateways: []string{name}},
 			"device":  {Site: s, Devices: []string{name}},
 			"point":   {Site: s, Points: []string{name}},
 		} {
-			if q.Site == "" {
-				continue
-			}
 			q.From, q.To = f.start, f.at(10)
 			if got := f.rangeOf(q); len(got) > 0 {
 				t.Errorf("range of %s %q: %v", what, name, got)
@@ -272,7 +269,7 @@ func testRejected(t *testing.T, f *fixture) {
 		change(func(r *series.Row) { r.Device.Gateway = "a b" }),
 		change(func(r *series.Row) { r.Device.ID = "x\n" }),
 		change(func(r *series.Row) { r.Device.Unsigned, r.Device.ID = true, "x\n" }),
-		change(func(r *series.Row) { r.Device.Unsigned, r.Device.ID = true, `x\` }),
+		change(func(r *series.Row) { r.Device.Unsigned, r.Device.ID = true, `x\y` }),
 		change(func(r *series.Row) { r.Device.Unsigned, r.Device.ID = true, "\xff" }),
 		change(func(r *series.Row) { r.Fields[0].Point = "time" }),
 		change(func(r *series.Row) { r.Fields[0].Point = "device" }),
