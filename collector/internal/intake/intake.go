@@ -86,11 +86,11 @@ type Status struct {
 	Of         Gateway
 	Unsigned   bool
 	Seen       time.Time
-	Death      bool // it went offline
-	Told       bool // the fields below come from the gateway itself
-	Version    string
-	ClockState string
+	Death      bool   // it went offline
+	ClockState string // empty: no news
 	Offset     *time.Duration
+	Told       bool // version and backlog are told
+	Version    string
 	Backlog    uint64
 	Error      string // what it reported, or what was refused
 }
@@ -123,6 +123,12 @@ type Flush struct {
 	Retimed     []Retime
 	Epochs      []*Epoch     // touched, whose ranges are written
 	Rows        []series.Row // for the live stream and the newest reading of devices
+}
+
+// Empty reports whether there is nothing to write.
+func (f *Flush) Empty() bool {
+	return len(f.Entries)+len(f.Definitions)+len(f.Slots)+len(f.Events)+len(f.Statuses)+
+		len(f.Anchors)+len(f.Retimed)+len(f.Epochs)+len(f.Rows) == 0
 }
 
 // Class says in which budget of the quarantine an item lies.

@@ -112,14 +112,15 @@ func (g *gateway) apply(n intake.Status) bool {
 	s.Online, s.Unsigned = !n.Death, n.Unsigned
 	if n.Told {
 		s.Backlog = min(n.Backlog, 1<<53)
-		s.ClockState = n.ClockState
-		s.ClockOffset = nil
+		if n.Version != "" {
+			s.Version = n.Version
+		}
+	}
+	if n.ClockState != "" {
+		s.ClockState, s.ClockOffset = n.ClockState, nil
 		if n.Offset != nil {
 			ms := n.Offset.Milliseconds()
 			s.ClockOffset = &ms
-		}
-		if n.Version != "" {
-			s.Version = n.Version
 		}
 	}
 	if n.Error != "" && n.Error != s.LastError {

@@ -1,0 +1,307 @@
+// Package ingest takes MQTT messages and decides what becomes of each: stored
+// and acknowledged, held, unknown, invalid. Its one promise: an entry is
+// acknowledged only after its signed bytes are on disk, the series store has
+// accepted its readings, and one records transaction has noted its number.
+//
+// Messages wait in bounded queues, one a worker; the workers decode and verify
+// in parallel, in order per gateway; one goroutine stores and acknowledges,
+// many messages at a time. A store that is slow or down makes the queues fill,
+// and what does not fit is dropped and counted: the gateways keep what is not
+// acknowledged and send it again.
+package ingest
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"yunhe/collector/internal/intake"
+	"yunhe/internal/evidence"
+	"yunhe/internal/seglog"
+	"yunhe/internal/series"
+)
+
+// Keys says who a key belongs to.
+type Keys interface {
+	Lookup(evidence.KeyID) (intake.Key, bool)
+	// Enrolled reports whether a key was ever enrolled for the gateway.
+	Enrolled(intake.Gateway) bool
+}
+
+// Evidence is where signed bytes are kept. Bytes appended are on disk once
+// Commit has returned nil.
+type Evidence interface {
+	AppendBuffered(data []byte) (seglog.Position, error)
+	Commit() error
+	ReadAt(seglog.Position) ([]byte, error)
+}
+
+// Series takes rows. An error means nothing may be assumed stored.
+type Series interface {
+	Write(ctx context.Context, rows []series.Row) ([]series.Rejected, error)
+}
+
+// Records notes what was stored. Commit writes the whole flush, on disk when
+// it returns nil, or nothing.
+type Records interface {
+	Commit(context.Context, *intake.Flush) error
+	Epoch(ctx context.Context, of intake.Gateway, jid uint64) (*intake.Epoch, error)
+	SeenHash(ctx context.Context, epoch int64, jseq uint64) (evidence.Hash, bool, error)
+	Definition(ctx context.Context, hash evidence.Hash) ([]byte, bool, error)
+}
+
+// Clocks knows boots, untimed entries, and the epochs that follow an epoch.
+type Clocks interface {
+	Anchor(ctx context.Context, of intake.Gateway, boot [16]byte) (intake.Anchor, bool, error)
+	Untimed(ctx context.Context, limit int) ([]intake.Retime, error)
+	Successor(ctx context.Context, of intake.Gateway, prev, jid uint64) (uint64, error)
+}
+
+// Quarantine keeps a refused message, on disk when Put returns; fresh is false
+// if it was there.
+type Quarantine interface {
+	Put(intake.Item) (fresh bool, err error)
+}
+
+// Config bounds the pipeline.
+type Config struct {
+	Sites    []string // the sites this collector owns
+	Entries  int      // at most this many messages a flush
+	Interval time.Duration
+	Queue    int // messages that may wait
+	Workers  int // that decode and verify
+}
+
+// Deps are what the pipeline works with.
+type Deps struct {
+	Keys       Keys
+	Evidence   Evidence
+	Series     Series
+	Records    Records
+	Clocks     Clocks
+	Quarantine Quarantine
+	// Send publishes a command; it may be lost, and must not block for long.
+	Send func(topic string, payload []byte)
+	// Alias returns the present ids behind ids that the catalog knows as former
+	// ones, else the ids themselves. device may be empty.
+	Alias    func(site, gateway, device string) (s, g, d string)
+	Now      func() time.Time
+	Logger   *slog.Logger
+	Registry prometheus.Registerer
+}
+
+// Pipeline is the way of messages from the broker to the stores.
+type Pipeline struct {
+	Deps
+	cfg     Config
+	metrics *metrics
+	seed    maphash.Seed
+	queues  []chan job    // one a worker
+	decided chan *arrival // from the workers to the one that stores
+	owned   map[string]bool
+	state   state // of the storing goroutine
+}
+
+// job is a message on its way, with a place for the answer to a replay.
+type job struct {
+	intake.Message
+	done chan<- Result // nil for messages from the broker
+}
+
+// Result is what became of a replayed message.
+type Result struct {
+	Outcome Outcome
+	Reason  string
+}
+
+// New prepares a pipeline; nothing moves until Run.
+func New(cfg Config, d Deps) (*Pipeline, error) {
+	if d.Alias == nil {
+		d.Alias = func(s, g, dev string) (string, string, string) { return s, g, dev }
+	}
+	cfg.Workers = max(cfg.Workers, 1)
+	p := &Pipeline{Deps: d, cfg: cfg, seed: maphash.MakeSeed(), owned: map[string]bool{}, state: newState()}
+	for _, s := range cfg.Sites {
+		p.owned[s] = true
+	}
+	for range cfg.Workers {
+		p.queues = append(p.queues, make(chan job, max(cfg.Queue/cfg.Workers, 1)))
+	}
+	p.decided = make(chan *arrival, cfg.Entries)
+	m, err := newMetrics(d.Registry, p.waiting)
+	if err != nil {
+		return nil, err
+	}
+	p.metrics = m
+	return p, nil
+}
+
+// waiting returns how many messages wait to be decoded.
+func (p *Pipeline) waiting() float64 {
+	n := 0
+	for _, q := range p.queues {
+		n += len(q)
+	}
+	return float64(n)
+}
+
+// Offer takes a message without ever blocking. It reports false, and counts,
+// when the queue is full: the message is gone, and its entry comes again.
+func (p *Pipeline) Offer(m intake.Message) bool {
+	p.metrics.messages.Inc()
+	select {
+	case p.queue(m.Topic) <- job{Message: m}:
+		return true
+	default:
+		p.metrics.dropped.Inc()
+		return false
+	}
+}
+
+// Replay takes a message from the quarantine through the pipeline once more.
+// The channel tells what became of it, once it is settled; messages of one
+// node keep their order.
+func (p *Pipeline) Replay(ctx context.Context, it intake.Item) (<-chan Result, error) {
+	done := make(chan Result, 1)
+	j := job{Message: intake.Message{Topic: it.Topic, Payload: it.Payload, At: p.Now()}, done: done}
+	select {
+	case p.queue(it.Topic) <- j:
+		return done, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// queue returns the queue of the node that a topic names: one worker for all
+// its messages keeps them in order.
+func (p *Pipeline) queue(topic string) chan job {
+	var h maphash.Hash
+	h.SetSeed(p.seed)
+	level := 0
+	for i := 0; i < len(topic); i++ {
+		if topic[i] == '/' {
+			level++
+		}
+		if level == 1 || level == 3 { // group and node
+			h.WriteByte(topic[i])
+		}
+	}
+	return p.queues[h.Sum64()%uint64(len(p.queues))]
+}
+
+// Run moves messages until ctx ends. What was not acknowledged by then comes
+// again.
+func (p *Pipeline) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, q := range p.queues {
+		g.Go(func() error { return p.work(ctx, q) })
+	}
+	g.Go(func() error { return p.store(ctx) })
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// work decodes and verifies the messages of one queue.
+func (p *Pipeline) work(ctx context.Context, q <-chan job) error {
+	d := newDecoder(p)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case j := <-q:
+			a := d.decode(j)
+			select {
+			case p.decided <- a:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}
+}
+
+// store gathers what the workers decided and flushes it. A flush begins when
+// it is full or its first message has waited for the interval.
+func (p *Pipeline) store(ctx context.Context) error {
+	idle := time.NewTicker(retimeEvery)
+	defer idle.Stop()
+	batch := make([]*arrival, 0, p.cfg.Entries)
+	for {
+		batch = batch[:0]
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-idle.C:
+		case a := <-p.decided:
+			batch = p.gather(ctx, append(batch, a))
+		}
+		if err := p.flush(ctx, batch); err != nil {
+			return err
+		}
+		clear(batch) // so that payloads are freed while the queue is quiet
+	}
+}
+
+func (p *Pipeline) gather(ctx context.Context, batch []*arrival) []*arrival {
+	full := time.NewTimer(p.cfg.Interval)
+	defer full.Stop()
+	for len(batch) < p.cfg.Entries {
+		select {
+		case a := <-p.decided:
+			batch = append(batch, a)
+		case <-full.C:
+			return batch
+		case <-ctx.Done():
+			return batch
+		}
+	}
+	return batch
+}
+
+// The pauses between tries of a store that fails.
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = 10 * time.Second
+	maxWait    = time.Minute // the longest wait a store may ask for
+)
+
+// retry tries until fn succeeds or ctx ends, with growing pauses. It returns
+// nothing but the context's error: what waits behind it stays un-acknowledged.
+func (p *Pipeline) retry(ctx context.Context, what string, fn func() error) error {
+	pause := firstPause
+	for tries := 0; ; tries++ {
+		err := fn()
+		if err == nil {
+			if tries > 0 {
+				p.Logger.Info("works again", "what", what, "tries", tries+1)
+			}
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		p.metrics.retries.WithLabelValues(what).Inc()
+		if tries == 0 {
+			p.Logger.Warn("does not work; nothing is acknowledged until it does", "what", what, "error", err)
+		}
+		wait := pause
+		var later *series.TryLaterError
+		if errors.As(err, &later) && later.After > wait {
+			wait = min(later.After, maxWait)
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		case <-t.C:
+		}
+		pause = min(2*pause, lastPause)
+	}
+}

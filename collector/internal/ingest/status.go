@@ -1,0 +1,144 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"yunhe/collector/internal/intake"
+	"yunhe/internal/evidence"
+)
+
+// replayEvery is how often one gateway is asked to send what is missing.
+const replayEvery = time.Minute
+
+// maxStatusEpochs bounds the epochs of one status that are looked at.
+const maxStatusEpochs = 256
+
+// takeStatus takes up a birth, a death, or what a gateway tells about itself.
+// None of it is signed: it is shown, and it may cause a request, no more.
+func (p *Pipeline) takeStatus(ctx context.Context, pl *plan, a *arrival) error {
+	st := p.seen(pl, a)
+	if st == nil {
+		return nil
+	}
+	st.Death = a.death && !a.At.Before(st.Seen)
+	if a.status == nil {
+		return nil
+	}
+	s := a.status
+	st.Told, st.Version, st.Backlog, st.Offset = true, s.Version, s.Backlog, s.ClockOffset
+	if s.ClockState.Valid() {
+		st.ClockState = s.ClockState.String()
+	}
+	if s.LastError != "" {
+		st.Error = s.LastError
+	}
+	of, enrolled := p.gatewayOf(a.node)
+	if !enrolled || s.OldestUnacked == "" {
+		return nil
+	}
+	return p.findGaps(ctx, pl, a, of)
+}
+
+// seen notes that a node was heard of; nil if it is one too many.
+func (p *Pipeline) seen(pl *plan, a *arrival) *intake.Status {
+	of, enrolled := a.key.Of, true
+	if !a.signed {
+		of, enrolled = p.gatewayOf(a.node)
+	}
+	if !enrolled && !p.state.nodes[of] {
+		if len(p.state.nodes) >= maxNodes {
+			return nil
+		}
+		p.state.nodes[of] = true
+	}
+	st := pl.status(of)
+	if a.At.After(st.Seen) {
+		st.Seen, st.Unsigned, st.Death = a.At, !enrolled, false
+	}
+	return st
+}
+
+func (p *Pipeline) takeUnsigned(pl *plan, a *arrival) error {
+	p.seen(pl, a)
+	if a.rebirth {
+		pl.reply(a.node).rebirth = true
+	}
+	return nil
+}
+
+// findGaps compares what a gateway holds to be acknowledged with what is
+// stored. A number below its oldest un-acked one that is neither stored, held
+// nor declared lost is a chain gap: it is noted once and asked for again, which
+// heals a forged acknowledgement and a collector that lost its volume.
+func (p *Pipeline) findGaps(ctx context.Context, pl *plan, a *arrival, of intake.Gateway) error {
+	oldest, err := evidence.ParseRanges(a.status.OldestUnacked)
+	if err != nil {
+		return nil // not ours to repair
+	}
+	var missing evidence.Ranges
+	n := 0
+	for span := range oldest.Spans() {
+		if n++; n > maxStatusEpochs {
+			break
+		}
+		e, err := p.epochOf(ctx, of, span.JID)
+		if err != nil {
+			return err
+		}
+		if e.spans > maxSpans {
+			continue
+		}
+		gaps := holes(e.Epoch, span.Lo)
+		if gaps.Empty() {
+			continue
+		}
+		missing.Union(gaps)
+		if fresh := without(gaps, e.Missing); !fresh.Empty() {
+			e.Missing.Union(fresh)
+			pl.touched[e] = true
+			text := fmt.Sprintf("entries %.200s are acknowledged in the gateway's journal and not stored here; they are asked for again", fresh)
+			pl.flush.Events = append(pl.flush.Events, intake.Event{Of: of, At: a.At, Type: "chain_gap", Text: text, Alarm: true})
+			pl.status(of).Error = text
+		}
+	}
+	if !missing.Empty() && p.state.allow("replay "+of.String(), pl.now, replayEvery, 1) {
+		pl.reply(a.node).replay.Union(missing)
+	}
+	return nil
+}
+
+// holes returns the numbers below end that are neither stored nor accounted for.
+func holes(e *intake.Epoch, end uint64) evidence.Ranges {
+	var known evidence.Ranges
+	for _, r := range []evidence.Ranges{e.Seen, e.Held, e.Lost} {
+		known.Union(r)
+	}
+	var all evidence.Ranges
+	if end > 1 {
+		all.AddSpan(evidence.Span{JID: e.JID, Lo: 1, Hi: end - 1})
+	}
+	return without(all, known)
+}
+
+// without returns the numbers of a that are not in b.
+func without(a, b evidence.Ranges) evidence.Ranges {
+	var out evidence.Ranges
+	for s := range a.Spans() {
+		lo := s.Lo
+		for o := range b.Spans() {
+			if o.JID != s.JID || o.Hi < lo || o.Lo > s.Hi {
+				continue
+			}
+			if o.Lo > lo {
+				out.AddSpan(evidence.Span{JID: s.JID, Lo: lo, Hi: o.Lo - 1})
+			}
+			lo = o.Hi + 1
+		}
+		if lo <= s.Hi {
+			out.AddSpan(evidence.Span{JID: s.JID, Lo: lo, Hi: s.Hi})
+		}
+	}
+	return out
+}
