@@ -70,8 +70,17 @@ func (f *Formula) operands() []operand {
 // RawSize returns how many raw bytes a reading has.
 func (f *Formula) RawSize() int {
 	n := 0
-	for _, o := range f.operands() {
-		n += o.size
+	for i := range f.parts {
+		n += f.parts[i].size
+	}
+	if f.exponent != 0 {
+		n += 2
+	}
+	if f.choice != nil {
+		n += f.choice.size
+	}
+	for i := range f.factors {
+		n += f.factors[i].size
 	}
 	return n
 }
@@ -169,10 +178,8 @@ func (c *choice) key(raw []byte) (string, error) {
 
 // float returns the float64 nearest to the value.
 func (f *Formula) float(raw []byte) (float64, error) {
-	if f.plainFloat() && len(raw) == f.parts[0].size {
-		if v := f.parts[0].binary(raw); !math.IsNaN(v) && !math.IsInf(v, 0) {
-			return v, nil
-		}
+	if v, ok := f.quick(raw); ok {
+		return v, nil
 	}
 	d, err := f.numerator(raw)
 	if err != nil {
@@ -188,11 +195,37 @@ func (f *Formula) float(raw []byte) (float64, error) {
 	return v, nil
 }
 
-// plainFloat reports whether the value is a float register as it stands.
-func (f *Formula) plainFloat() bool {
-	return len(f.parts) == 1 && f.parts[0].typ.float() && f.parts[0].weight.IsOne() && f.scale.Exact() &&
-		f.scale.Num.IsOne() && f.exponent == 0 && f.choice == nil && len(f.factors) == 0 && f.offset.Sign() == 0
+// quick returns the value of a single register with a small decimal scale,
+// which nearly all are, without big numbers. Up to 2^53 and 10^22 integer and
+// power of ten are exact floats, so one division rounds once: the result is
+// the same.
+func (f *Formula) quick(raw []byte) (float64, bool) {
+	if len(f.parts) != 1 || f.exponent != 0 || f.choice != nil || len(f.factors) != 0 || f.offset.coef != nil ||
+		!f.scale.Exact() || !f.parts[0].weight.IsOne() || len(raw) != f.parts[0].size {
+		return 0, false
+	}
+	o, scale := f.parts[0].operand, f.scale.Num
+	if o.typ.float() {
+		v := o.binary(raw)
+		return v, scale.IsOne() && !math.IsNaN(v) && !math.IsInf(v, 0)
+	}
+	if !o.typ.integer() || o.typ.bcd() || scale.exp < -22 || scale.exp > 22 || !scale.int().IsInt64() {
+		return 0, false
+	}
+	i, c := o.signedField(o.word(raw)), scale.int().Int64()
+	const limit = 1 << 26 // two of these make 2^52
+	if (i < 0 && !o.typ.signed()) || i <= -limit || i >= limit || c <= -limit || c >= limit {
+		return 0, false
+	}
+	if scale.exp < 0 {
+		return float64(i*c) / tens[-scale.exp], true
+	}
+	return float64(i*c) * tens[scale.exp], true
 }
+
+// tens holds the powers of ten that are exact floats.
+var tens = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
+	1e18, 1e19, 1e20, 1e21, 1e22}
 
 // text decodes a string or hex operand.
 func (o operand) text(raw []byte) (string, error) {

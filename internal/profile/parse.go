@@ -20,7 +20,9 @@ func Parse(name string, text []byte) (*Profile, error) {
 	p := &Profile{Hash: sha256.Sum256(text)}
 	r.profile(root, p)
 	for _, f := range p.resolve() {
-		r.faultAt(f.key, f.text)
+		if !r.told(f.key) {
+			r.faultAt(f.key, f.text)
+		}
 	}
 	if err := r.err(); err != nil {
 		return nil, err
@@ -109,8 +111,8 @@ func (r *profileReader) address(n ast.Node, key string) uint16 {
 // needAddress refuses a source that does not say where it stands: 0 is an
 // address like any other.
 func (r *profileReader) needAddress(n ast.Node, key string, s Source) {
-	if _, ok := r.place[key+".address"]; !ok && len(s.Words) == 0 {
-		r.fault(n, key, "the address is missing: give address, or words for registers that are not adjacent")
+	if _, ok := r.place[key+".address"]; !ok && len(s.Words) == 0 && !r.told(key) {
+		r.fault(n, key+".address", "the address is missing: give address, or words for registers that are not adjacent")
 	}
 }
 

@@ -82,17 +82,22 @@ func ParseOrder(s string) (Order, error) {
 // reorder returns raw as big-endian bytes. It is its own inverse.
 func (o Order) reorder(raw []byte) []byte {
 	out := append([]byte(nil), raw...)
-	if o&BADC != 0 {
-		for i := 0; i+1 < len(out); i += 2 {
-			out[i], out[i+1] = out[i+1], out[i]
-		}
-	}
-	if o&CDAB != 0 && len(out)%2 == 0 {
-		for i, j := 0, len(out)-2; i < j; i, j = i+2, j-2 {
-			out[i], out[i+1], out[j], out[j+1] = out[j], out[j+1], out[i], out[i+1]
-		}
-	}
+	o.swap(out)
 	return out
+}
+
+// swap reorders b in place.
+func (o Order) swap(b []byte) {
+	if o&BADC != 0 {
+		for i := 0; i+1 < len(b); i += 2 {
+			b[i], b[i+1] = b[i+1], b[i]
+		}
+	}
+	if o&CDAB != 0 && len(b)%2 == 0 {
+		for i, j := 0, len(b)-2; i < j; i, j = i+2, j-2 {
+			b[i], b[i+1], b[j], b[j+1] = b[j], b[j+1], b[i], b[i+1]
+		}
+	}
 }
 
 // operand is one number or text within the raw bytes of a reading.
@@ -107,7 +112,9 @@ type operand struct {
 // to sign, bit field or BCD. The operand is at most 8 bytes long.
 func (o operand) word(raw []byte) uint64 {
 	var b [8]byte
-	copy(b[8-len(raw):], o.order.reorder(raw))
+	in := b[8-len(raw):]
+	copy(in, raw)
+	o.order.swap(in)
 	return binary.BigEndian.Uint64(b[:])
 }
 
@@ -156,6 +163,16 @@ func (o operand) whole(field uint64) Decimal {
 		return NewDecimal(int64(field|^mask(w)), 0)
 	}
 	return Decimal{new(big.Int).SetUint64(field), 0}.normal()
+}
+
+// signedField returns the integer of a word; wrong for u64 above 2^63, which
+// is negative here.
+func (o operand) signedField(word uint64) int64 {
+	field := o.field(word)
+	if w := o.width(); o.typ.signed() && field>>(w-1) == 1 {
+		field |= ^mask(w)
+	}
+	return int64(field)
 }
 
 // binary returns the float that the bytes stand for.

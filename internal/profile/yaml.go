@@ -51,6 +51,7 @@ type reader struct {
 	file   string
 	faults Faults
 	place  placeMap // of every key met, for faults found later
+	broken map[string]bool
 }
 
 type placeMap map[string]token.Position
@@ -62,12 +63,29 @@ func (r *reader) fault(n ast.Node, key, format string, args ...any) {
 		f.Line, f.Column = t.Position.Line, t.Position.Column
 	}
 	r.faults = append(r.faults, f)
+	if r.broken == nil {
+		r.broken = map[string]bool{}
+	}
+	r.broken[key] = true
 }
+
+// told reports whether a key, or what it is part of, has a fault already:
+// what follows from that would only be noise.
+func (r *reader) told(key string) bool {
+	for ; key != ""; key = parent(key) {
+		if r.broken[key] {
+			return true
+		}
+	}
+	return false
+}
+
+func parent(key string) string { return key[:max(strings.LastIndexAny(key, ".["), 0)] }
 
 // faultAt notes what is wrong at a key that was met before.
 func (r *reader) faultAt(key, text string) {
 	f := Fault{File: r.file, Key: key, Text: text}
-	for k := key; ; k = k[:max(strings.LastIndexAny(k, ".["), 0)] {
+	for k := key; ; k = parent(k) {
 		if p, ok := r.place[k]; ok || k == "" {
 			f.Line, f.Column = max(p.Line, 1), max(p.Column, 1)
 			break
@@ -186,8 +204,8 @@ func (r *reader) pairs(n ast.Node, key string) []*ast.MappingValueNode {
 }
 
 func join(key, name string) string {
-	if key == "" {
-		return name
+	if key == "" || name == "" {
+		return key + name
 	}
 	return key + "." + name
 }
