@@ -85,6 +85,13 @@ func openBytes(t testing.TB, file []byte) (found []string, report seglog.Report,
 	} else if b, err := l.ReadAt(pos); err != nil || string(b) != "new" {
 		t.Fatalf("read back: %q, %v", b, err)
 	}
+	l.Close()
+	var last string
+	l, _, err = seglog.Open(seglog.Options{Dir: dir, Name: "test", FS: seglog.OS(), Each: func(_ seglog.Position, b []byte) { last = string(b) }})
+	if err != nil || last != "new" {
+		t.Fatalf("the record appended behind damage is not found again: %q, %v", last, err)
+	}
+	l.Close()
 	return found, report, dir
 }
 

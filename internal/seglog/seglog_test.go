@@ -181,6 +181,80 @@ func TestFailedSync(t *testing.T) {
 	}
 }
 
+// slowSync lets a test act while a sync is under way, which then fails.
+type slowSync struct {
+	seglog.FS
+	during func()
+}
+
+type slowFile struct {
+	seglog.File
+	fs *slowSync
+}
+
+func (f *slowSync) Open(name string, flag int) (seglog.File, error) {
+	file, err := f.FS.Open(name, flag)
+	return slowFile{file, f}, err
+}
+
+func (f slowFile) Sync() error {
+	if during := f.fs.during; during != nil {
+		f.fs.during = nil
+		during()
+		return syscall.EIO
+	}
+	return f.File.Sync()
+}
+
+// TestBehindAFailure appends while the commit before is under way and fails:
+// the second stands on the first's place and must fail too.
+func TestBehindAFailure(t *testing.T) {
+	fsys := &slowSync{FS: crashfs.New()}
+	l := open(t, fsys, nil)
+	if _, err := l.Append([]byte("first")); err != nil {
+		t.Fatal(err)
+	}
+	var second seglog.Ticket
+	fsys.during = func() {
+		var err error
+		if _, second, err = l.Enqueue([]byte("behind")); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := l.Append([]byte("fails")); !errors.Is(err, syscall.EIO) {
+		t.Errorf("append: %v", err)
+	}
+	if err := second.Wait(); !errors.Is(err, syscall.EIO) {
+		t.Errorf("the append behind it: %v", err)
+	}
+	if _, err := l.Append([]byte("next")); err != nil {
+		t.Error(err)
+	}
+	if got := contents(t, l); !slices.Equal(got, []string{"first", "next"}) {
+		t.Errorf("found %q", got)
+	}
+}
+
+// TestReserveIsFresh has a power cut undo the renaming of a used reserve: its
+// old words do not come back when it is used again.
+func TestReserveIsFresh(t *testing.T) {
+	fsys := crashfs.New()
+	l := open(t, fsys, func(o *seglog.Options) { o.Reserve = 4096 })
+	if _, err := l.Append([]byte("first")); err != nil {
+		t.Fatal(err)
+	}
+	fsys.CrashAt(3) // renamed, written, synced; not yet the directory
+	l.AppendReserved([][]byte{[]byte("not confirmed 1"), []byte("not confirmed 2")})
+	after := fsys.PowerCut(crashfs.BytesOnly())
+	l = open(t, after, func(o *seglog.Options) { o.Reserve = 4096 })
+	if _, err := l.AppendReserved([][]byte{[]byte("confirmed, long")}); err != nil {
+		t.Fatal(err)
+	}
+	if got := contents(t, l); !slices.Equal(got, []string{"first", "confirmed, long"}) {
+		t.Errorf("found %q", got)
+	}
+}
+
 // TestEnqueueWaitsForReset: nothing may overtake a record that failed.
 func TestEnqueueWaitsForReset(t *testing.T) {
 	fsys := crashfs.New()
@@ -227,9 +301,15 @@ func TestDiskFull(t *testing.T) {
 	if got := contents(t, l); !slices.Equal(got, []string{"first", "loss 1", "loss 2", "room"}) {
 		t.Errorf("found %q", got)
 	}
+	if _, err := l.AppendReserved([][]byte{[]byte("loss 3")}); err != nil {
+		t.Errorf("reserve: %v", err)
+	}
+	if got := contents(t, l); got[len(got)-1] != "loss 3" {
+		t.Errorf("found %q: what came last is not last", got)
+	}
 	l.Close()
 	l = open(t, fsys, func(o *seglog.Options) { o.Reserve = 4096 })
-	if got := contents(t, l); len(got) != 4 {
+	if got := contents(t, l); len(got) != 5 {
 		t.Errorf("found %q after a restart", got)
 	}
 }
