@@ -67,7 +67,7 @@ func (r *RTU) Run(ctx context.Context) error {
 
 // hangUp tells a master that left from a line that broke.
 func (r *RTU) hangUp(ctx context.Context, err error) error {
-	if ctx.Err() != nil || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
+	if ctx.Err() != nil || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) {
 		return nil
 	}
 	return fmt.Errorf("serve RTU line: %w", err)
