@@ -45,7 +45,9 @@ type Latest struct {
 }
 
 type latestInput struct {
-	deviceInput
+	Site     string   `query:"site" doc:"Id of a site; all sites of the key if left out" example:"canal-1"`
+	Gateway  []string `query:"gateway,explode" doc:"Ids of gateways, repeated or separated by commas; all if left out"`
+	Device   []string `query:"device,explode" doc:"Ids of devices, repeated or separated by commas; all if left out"`
 	Point    []string `query:"point,explode" doc:"Names of points, repeated or separated by commas; all if left out"`
 	Unsigned bool     `query:"unsigned" doc:"Readings of nodes that sign nothing, instead of signed ones"`
 }

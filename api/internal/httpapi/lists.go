@@ -128,13 +128,14 @@ type siteInput struct {
 }
 
 type gatewayInput struct {
-	siteInput
+	Site    string   `query:"site" doc:"Id of a site; all sites of the key if left out" example:"canal-1"`
 	Gateway []string `query:"gateway,explode" doc:"Ids of gateways, repeated or separated by commas; all if left out"`
 }
 
 type deviceInput struct {
-	gatewayInput
-	Device []string `query:"device,explode" doc:"Ids of devices, repeated or separated by commas; all if left out"`
+	Site    string   `query:"site" doc:"Id of a site; all sites of the key if left out" example:"canal-1"`
+	Gateway []string `query:"gateway,explode" doc:"Ids of gateways, repeated or separated by commas; all if left out"`
+	Device  []string `query:"device,explode" doc:"Ids of devices, repeated or separated by commas; all if left out"`
 }
 
 func (s *server) registerLists(api huma.API) {

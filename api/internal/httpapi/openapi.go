@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"net/http"
 	"reflect"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -36,11 +37,23 @@ func description(version string) huma.Config {
 func nameRequest(ctx huma.Context, _ string, v any) (any, error) {
 	if m, ok := v.(*huma.ErrorModel); ok {
 		m.Instance = instance(ctx.Context())
+		if m.Detail == "validation failed" { // huma's word for its own findings
+			m.Detail = sentences(m.Errors)
+		}
 		if m.Status == http.StatusUnauthorized {
 			ctx.SetHeader("WWW-Authenticate", `Bearer realm="yunhe"`)
 		}
 	}
 	return v, nil
+}
+
+// sentences joins what huma found into the one sentence that people read.
+func sentences(found []*huma.ErrorDetail) string {
+	out := make([]string, len(found))
+	for i, d := range found {
+		out[i] = strings.TrimPrefix(d.Location, "query.") + ": " + d.Message
+	}
+	return strings.Join(out, "; ") + ". GET /openapi.json describes what is taken here."
 }
 
 // keyed marks an operation that needs a key or a session.

@@ -35,7 +35,7 @@ type StreamReading struct {
 }
 
 type streamInput struct {
-	siteInput
+	Site        string `query:"site" doc:"Id of a site; all sites of the key if left out" example:"canal-1"`
 	LastEventID string `header:"Last-Event-ID" doc:"Number of the last event that was received; the stream goes on after it. Left out: from now on"`
 }
 

@@ -1,0 +1,389 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"io"
+	"iter"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"yunhe/api"
+	"yunhe/internal/access"
+	"yunhe/internal/catalog"
+	"yunhe/internal/records"
+	"yunhe/internal/series"
+	"yunhe/internal/series/sqlite"
+	"yunhe/internal/telemetry"
+)
+
+var update = flag.Bool("update", false, "write golden files anew")
+
+// now is the time at which all answers are given.
+var now = time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
+
+var (
+	meter = series.Device{Kind: "electric_meter", Site: "canal-1", Gateway: "gw-1", ID: "meter-main"}
+	pump  = series.Device{Kind: "heat_pump", Site: "canal-1", Gateway: "gw-1", ID: "heat-pump"}
+	other = series.Device{Kind: "electric_meter", Site: "canal-2", Gateway: "gw-1", ID: "pool-meter"}
+	plain = series.Device{Kind: "sparkplug", Site: "canal-1", Gateway: "node-red", ID: "Pump 1", Unsigned: true}
+)
+
+// world is a running API with its stores.
+type world struct {
+	t       *testing.T
+	url     string
+	series  *store
+	records *reader
+	keys    map[string]string // person → key
+	keyFile string
+	log     *logBuffer
+	stop    func() // ends the server and waits for it
+}
+
+type option func(*api.Config)
+
+func start(t *testing.T, options ...option) *world {
+	t.Helper()
+	w := &world{t: t, keys: map[string]string{}, keyFile: filepath.Join(t.TempDir(), "keys.yaml"), log: &logBuffer{}}
+	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "series.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	w.series = &store{Store: db}
+	w.records = newReader(t)
+	for _, q := range []access.Request{
+		{Person: "admin", Role: access.Admin, AllSites: true},
+		{Person: "accountant", Role: access.Accountant, Sites: []string{"canal-1"}},
+		{Person: "stranger", Role: access.Water, Sites: []string{"canal-2", "gone"}},
+	} {
+		key, _, err := access.Create(w.keyFile, q, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.keys[q.Person] = key
+	}
+	logger := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	keys, err := access.Open(w.keyFile, logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	places, err := catalog.Load("../internal/catalog/testdata/example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := api.Config{
+		Catalog: places, Access: keys, Series: w.series, Records: w.records, Metrics: prometheus.NewRegistry(), Logger: logger,
+		Clock: func() time.Time { return now }, Version: "1.2.3",
+		Web:    fstest.MapFS{"index.html": {Data: []byte("<!doctype html><title>page</title>")}, "js/main.js": {Data: []byte("export {}")}},
+		Limits: api.Limits{AddressBurst: 1 << 20, KeyBurst: 1 << 20},
+	}
+	for _, o := range options {
+		o(&cfg)
+	}
+	handler, err := api.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.url = "http://" + l.Addr().String()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- api.Serve(ctx, l, handler, logger) }()
+	w.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	t.Cleanup(w.stop)
+	return w
+}
+
+// store is a real store that can be told to fail.
+type store struct {
+	*sqlite.Store
+	failAfter atomic.Int64 // rows until Range fails; 0: never
+	panics    atomic.Bool
+}
+
+func (s *store) Range(ctx context.Context, q series.Query) iter.Seq2[series.Sample, error] {
+	return func(yield func(series.Sample, error) bool) {
+		if s.panics.Load() {
+			panic("secret of the store")
+		}
+		n, limit := int64(0), s.failAfter.Load()
+		for v, err := range s.Store.Range(ctx, q) {
+			if n++; limit > 0 && n > limit {
+				yield(series.Sample{}, errTest)
+				return
+			}
+			if !yield(v, err) {
+				return
+			}
+		}
+	}
+}
+
+type testError string
+
+func (e testError) Error() string { return string(e) }
+
+const errTest = testError("disk /dev/secret is gone")
+
+// fill writes n rows of two points, a minute apart, the last one a minute ago.
+func (w *world) fill(d series.Device, n int) {
+	w.t.Helper()
+	var rows []series.Row
+	for i := range n {
+		at := now.Add(-time.Duration(n-i) * time.Minute)
+		fields := []series.Field{
+			{Point: "active_energy_import", Value: telemetry.Float(1000 + float64(i)/8), Quality: telemetry.Good},
+			{Point: "active_power", Value: telemetry.Float(float64(i % 7)), Quality: telemetry.Good},
+		}
+		if i%5 == 4 {
+			fields[1] = series.Field{Point: "active_power", Quality: telemetry.Bad}
+		}
+		rows = append(rows, series.Row{Device: d, Time: at, ClockFailed: i == 1, Fields: fields})
+	}
+	w.write(rows...)
+}
+
+func (w *world) write(rows ...series.Row) {
+	w.t.Helper()
+	for len(rows) > 0 {
+		n := min(len(rows), 2000)
+		if rejected, err := w.series.Write(w.t.Context(), rows[:n]); err != nil || len(rejected) > 0 {
+			w.t.Fatal(rejected, err)
+		}
+		rows = rows[n:]
+	}
+}
+
+// reader is a records.Reader in memory. It keeps the promises of the contract
+// and fails the test if it is asked for more than the catalog's sites.
+type reader struct {
+	t        *testing.T
+	gateways []records.Gateway
+	devices  []records.Device
+	points   []records.Point
+	down     atomic.Bool
+
+	mu      sync.Mutex
+	items   []records.StreamItem
+	lost    uint64        // rows up to this number are no longer there
+	changed chan struct{} // closed and renewed when items grow
+	open    atomic.Int64
+}
+
+func newReader(t *testing.T) *reader {
+	r := &reader{t: t, changed: make(chan struct{})}
+	offset := int64(-12)
+	r.gateways = []records.Gateway{
+		{Site: "canal-1", Gateway: "gw-1", Online: true, LastSeen: now.Add(-3 * time.Second), ClockState: "S", ClockOffset: &offset, Backlog: 7, Version: "1.2.0",
+			LastError: "meter-main: timeout", LastErrorAt: now.Add(-time.Hour), Keys: []string{"SHA256:abc"}},
+		{Site: "canal-1", Gateway: "node-red", Unsigned: true},
+		{Site: "canal-2", Gateway: "gw-1", Online: true, LastSeen: now},
+	}
+	r.devices = []records.Device{
+		{Site: "canal-1", Gateway: "gw-1", Device: "meter-main", Kind: "electric_meter", Profile: "eastron-sdm630", ProfileVersion: 2, Vendor: "Eastron", Model: "SDM630", Serial: "123", Definition: "ab", LastReading: now.Add(-time.Minute)},
+		{Site: "canal-2", Gateway: "gw-1", Device: "pool-meter", Kind: "electric_meter"},
+	}
+	for _, d := range []series.Device{meter, pump, other} {
+		r.points = append(r.points,
+			records.Point{Site: d.Site, Gateway: d.Gateway, Device: d.ID, Name: "active_energy_import", Quantity: "active_energy_import", Unit: "kW.h", Class: "counter", Type: "float", Table: "input", Address: 72, RegisterType: "f32", Scale: "1", CounterBits: 32},
+			records.Point{Site: d.Site, Gateway: d.Gateway, Device: d.ID, Name: "active_power", Quantity: "active_power", Unit: "W", Class: "gauge", Type: "float", Table: "input", Address: 52, RegisterType: "f32", Scale: "1"})
+	}
+	return r
+}
+
+func (r *reader) check(s records.Scope) error {
+	if s.All {
+		r.t.Error("the API asked for all sites; it must name them")
+	}
+	if r.down.Load() {
+		return errTest
+	}
+	return nil
+}
+
+func only[T any](s records.Scope, all []T, site func(T) string) []T {
+	var out []T
+	for _, v := range all {
+		if s.Allows(site(v)) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func (r *reader) Gateways(_ context.Context, s records.Scope) ([]records.Gateway, error) {
+	return only(s, r.gateways, func(g records.Gateway) string { return g.Site }), r.check(s)
+}
+
+func (r *reader) Devices(_ context.Context, s records.Scope) ([]records.Device, error) {
+	return only(s, r.devices, func(d records.Device) string { return d.Site }), r.check(s)
+}
+
+func (r *reader) Points(_ context.Context, s records.Scope) ([]records.Point, error) {
+	return only(s, r.points, func(p records.Point) string { return p.Site }), r.check(s)
+}
+
+func (r *reader) Stream(ctx context.Context, s records.Scope, after uint64) iter.Seq2[records.StreamItem, error] {
+	return func(yield func(records.StreamItem, error) bool) {
+		r.open.Add(1)
+		defer r.open.Add(-1)
+		if err := r.check(s); err != nil {
+			yield(records.StreamItem{}, err)
+			return
+		}
+		for {
+			r.mu.Lock()
+			if after == records.Live {
+				after = uint64(len(r.items))
+			}
+			gap := after < r.lost
+			var next []records.StreamItem
+			for _, it := range r.items {
+				if it.Seq > after && it.Seq > r.lost && s.Allows(it.Site) {
+					it.Gap, gap = gap, false
+					next = append(next, it)
+				}
+			}
+			after = max(after, uint64(len(r.items)))
+			changed := r.changed
+			r.mu.Unlock()
+			for _, it := range next {
+				if !yield(it, nil) {
+					return
+				}
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-changed:
+			}
+		}
+	}
+}
+
+// push makes a row of d live.
+func (r *reader) push(d series.Device, power float64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.items = append(r.items, records.StreamItem{
+		Seq: uint64(len(r.items)) + 1, Site: d.Site, Gateway: d.Gateway, Device: d.ID, Kind: d.Kind, Time: now.Add(-2 * time.Second),
+		Readings: []records.Reading{{Point: "active_power", Value: telemetry.Float(power)}, {Point: "voltage", Quality: telemetry.Bad}},
+	})
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// answer is a whole response.
+type answer struct {
+	status  int
+	header  http.Header
+	trailer http.Header
+	body    string
+	err     error // of reading the body
+}
+
+func (w *world) get(path, person string) answer {
+	w.t.Helper()
+	return w.do(http.MethodGet, path, person, nil)
+}
+
+func (w *world) do(method, path, person string, header http.Header) answer {
+	w.t.Helper()
+	req, err := http.NewRequest(method, w.url+path, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for k, v := range header {
+		req.Header[k] = v
+	}
+	if person != "" {
+		key, ok := w.keys[person]
+		if !ok {
+			key = person
+		}
+		req.Header.Set("Authorization", "Bearer "+key)
+	}
+	resp, err := http.DefaultTransport.RoundTrip(req) // follows no redirect
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return answer{resp.StatusCode, resp.Header, resp.Trailer, string(b), err}
+}
+
+// decode reads a JSON answer strictly.
+func decode[T any](t *testing.T, a answer) T {
+	t.Helper()
+	var v T
+	if a.status != http.StatusOK {
+		t.Fatalf("status %d: %s", a.status, a.body)
+	}
+	if err := json.Unmarshal([]byte(a.body), &v); err != nil {
+		t.Fatalf("%v in %s", err, a.body)
+	}
+	return v
+}
+
+// golden compares got with a file.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v: run go test ./api -update and read what it wrote", err)
+	}
+	if d := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); d != "" {
+		t.Errorf("%s (-want +got; -update writes it anew):\n%s", path, d)
+	}
+}
+
+// logBuffer gathers the log.
+type logBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
