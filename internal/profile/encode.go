@@ -195,7 +195,7 @@ func (e *encoder) choose(p *Point) error {
 		}
 		return nil
 	}
-	key := sortedKeys(c.scales)[0]
+	key := c.natural()
 	if c.typ.text() {
 		return e.text(c.operand, at, key)
 	}
@@ -204,6 +204,17 @@ func (e *encoder) choose(p *Point) error {
 		return err
 	}
 	return e.number(c.operand, at, d.Rat())
+}
+
+// natural returns the content whose scale is nearest to 1.
+func (c *choice) natural() string {
+	best, least := "", math.Inf(1)
+	for _, k := range sortedKeys(c.scales) {
+		if d := math.Abs(math.Log10(math.Abs(c.scales[k].Float64()))); d < least {
+			best, least = k, d
+		}
+	}
+	return best
 }
 
 // target returns what the sum of the parts must be for value x.
@@ -228,7 +239,7 @@ func (e *encoder) targetRat(p *Point, x *big.Rat, exponent int) (*big.Rat, error
 		}
 		s, err := f.choice.scaleOf(e.im.bytes(e.ranges(p)[i]))
 		if err != nil {
-			s = f.choice.scales[sortedKeys(f.choice.scales)[0]] // not written yet: choose takes the first
+			s = f.choice.scales[f.choice.natural()] // not written yet: choose takes this one
 		}
 		unit.Mul(unit, s.Rat())
 	}
