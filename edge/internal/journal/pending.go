@@ -55,8 +55,11 @@ func (j *Journal) pendingIn(segment uint64, at *Cursor, limit int, refs []Ref) (
 		if rec.Position.Segment != segment || len(refs) == limit {
 			break
 		}
-		at.pos = rec.Next
 		r, err := decodeRecord(rec.Data)
+		if err == nil && j.unconfirmed(r.ref) {
+			break // its Append is about to return; going past it would miss it
+		}
+		at.pos = rec.Next
 		if err != nil || !j.isPending(segment, r.ref) {
 			continue
 		}
@@ -77,6 +80,14 @@ func (j *Journal) nextUnsettled(id uint64) (uint64, bool) {
 		}
 	}
 	return 0, false
+}
+
+// unconfirmed reports whether an entry is on the disk and not in the index
+// yet: its group is committed, its Append has not returned.
+func (j *Journal) unconfirmed(ref Ref) bool {
+	j.set.mu.Lock()
+	defer j.set.mu.Unlock()
+	return ref.JID == j.jid && len(j.waiting) > 0 && ref.JSeq >= j.waiting[0].ref.JSeq
 }
 
 func (j *Journal) isPending(segment uint64, ref Ref) bool {
