@@ -34,7 +34,7 @@ type Config struct {
 // Broker says where and as whom to connect.
 type Broker struct {
 	URL string // mqtt://host:port or mqtts://host:port
-	// ClientID is the MQTT client id; empty means User, or <site>-<gateway>
+	// ClientID is the MQTT client id; empty means User, or <site>.<gateway>
 	// without one. Brokers tie an account to client ids that start with it.
 	ClientID     string
 	User         string
@@ -149,7 +149,7 @@ func (c Config) WithDefaults() Config {
 	}
 	setDefault(&c.Broker.ClientID, c.Broker.User)
 	if c.Site != "" && c.Gateway != "" {
-		setDefault(&c.Broker.ClientID, c.Site+"-"+c.Gateway)
+		setDefault(&c.Broker.ClientID, c.Site+"."+c.Gateway)
 	}
 	c.Devices = append([]Device(nil), c.Devices...)
 	for i := range c.Devices {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"yunhe/internal/evidence"
@@ -67,7 +68,11 @@ func (d *Device) adopt(p *profile.Profile, id profile.Identity) error {
 		return err
 	}
 	for _, pt := range pl.Points() {
-		def.Points = append(def.Points, evidence.PointDef(pt.Describe()))
+		point := evidence.PointDef(pt.Describe())
+		if strings.Contains(point.Scale, "/") {
+			point.Scale = "" // a gauge's fraction: no exact decimal exists, the signed value stands alone
+		}
+		def.Points = append(def.Points, point)
 	}
 	m, err := NewMeaning(def)
 	if err != nil {
