@@ -5,6 +5,7 @@
 package quarantine
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -171,18 +172,19 @@ func (a *area) bound() {
 func (s *Store) List() []intake.Item {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []intake.Item
+	var all []kept
 	for _, a := range s.areas {
 		for _, k := range a.items {
-			out = append(out, k.item)
+			all = append(all, k)
 		}
 	}
-	slices.SortFunc(out, func(a, b intake.Item) int {
-		if c := a.At.Compare(b.At); c != 0 {
-			return c
-		}
-		return slices.Compare(a.ID[:], b.ID[:])
+	slices.SortFunc(all, func(a, b kept) int {
+		return cmp.Or(a.item.At.Compare(b.item.At), cmp.Compare(a.item.Class, b.item.Class), a.at.Compare(b.at))
 	})
+	out := make([]intake.Item, len(all))
+	for i, k := range all {
+		out[i] = k.item
+	}
 	return out
 }
 

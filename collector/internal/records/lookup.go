@@ -170,3 +170,24 @@ func (s *Store) gatewayID(of intake.Gateway) (int64, bool) {
 	}
 	return g.id, true
 }
+
+// Events returns the newest events of a site, oldest first.
+func (s *Store) Events(ctx context.Context, site string, limit int) ([]intake.Event, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT * FROM (SELECT e.id, g.site, g.gateway, e.at, e.type, e.jid, e.jseq, e.text, e.alarm
+		FROM events e JOIN gateways g ON g.id = e.gateway WHERE g.site = ? ORDER BY e.id DESC LIMIT ?) ORDER BY id`, site, limit)
+	if err != nil {
+		return nil, fmt.Errorf("look up events of %s: %w", site, err)
+	}
+	defer rows.Close()
+	var out []intake.Event
+	for rows.Next() {
+		var id, at int64
+		var e intake.Event
+		if err := rows.Scan(&id, &e.Of.Site, &e.Of.Gateway, &at, &e.Type, &e.JID, &e.JSeq, &e.Text, &e.Alarm); err != nil {
+			return nil, fmt.Errorf("look up events of %s: %w", site, err)
+		}
+		e.At = timeOf(at)
+		out = append(out, e)
+	}
+	return out, rows.Err()
+}

@@ -1,0 +1,418 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"yunhe/collector/internal/intake"
+	"yunhe/collector/internal/quarantine"
+	store "yunhe/collector/internal/records"
+	"yunhe/internal/evidence"
+	"yunhe/internal/seglog"
+	"yunhe/internal/series"
+	"yunhe/internal/sparkplug"
+	"yunhe/internal/telemetry"
+)
+
+var start = time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
+
+// world is a pipeline over real stores, with a series store and a sender that
+// enforce the order: nothing is accepted before its evidence is on disk, and
+// nothing acknowledged before it is in all three.
+type world struct {
+	t       testing.TB
+	p       *Pipeline
+	d       *decoder
+	now     time.Time
+	keys    book
+	alias   map[string]string // "site/gateway/device" -> the present one
+	log     *watchedLog
+	series  *fakeSeries
+	records *store.Store
+	kept    *quarantine.Store
+
+	mu   sync.Mutex
+	sent []sparkplug.Command
+	to   []string
+}
+
+// book is an enrolment file in memory.
+type book map[evidence.KeyID]intake.Key
+
+func (b book) Lookup(id evidence.KeyID) (intake.Key, bool) { k, ok := b[id]; return k, ok }
+func (b book) Enrolled(g intake.Gateway) bool {
+	for _, k := range b {
+		if k.Of == g {
+			return true
+		}
+	}
+	return false
+}
+
+// watchedLog is a seglog that knows which entries it has confirmed.
+type watchedLog struct {
+	*seglog.Log
+	mu       sync.Mutex
+	buffered []evidence.Hash
+	durable  map[evidence.Hash]bool
+	fail     error
+}
+
+func (l *watchedLog) AppendBuffered(b []byte) (seglog.Position, error) {
+	e, err := evidence.Parse(b)
+	if err != nil {
+		return seglog.Position{}, err
+	}
+	if l.fail != nil {
+		return seglog.Position{}, l.fail
+	}
+	l.buffered = append(l.buffered, e.Hash)
+	return l.Log.AppendBuffered(b)
+}
+
+func (l *watchedLog) Commit() error {
+	if err := l.Log.Commit(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, h := range l.buffered {
+		l.durable[h] = true
+	}
+	l.buffered = nil
+	return nil
+}
+
+// fakeSeries holds rows like a store: by device, time and point.
+type fakeSeries struct {
+	mu     sync.Mutex
+	rows   map[string]series.Field
+	failed map[string]bool // keys whose clock failed
+	writes int
+	fail   error
+	reject func(series.Row) string
+}
+
+func rowKey(d series.Device, t time.Time, point string) string {
+	return d.Measurement() + "|" + d.String() + "|" + t.UTC().Format(time.RFC3339Nano) + "|" + point
+}
+
+func (s *fakeSeries) Write(ctx context.Context, rows []series.Row) ([]series.Rejected, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writes++
+	if s.fail != nil {
+		return nil, s.fail
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	var out []series.Rejected
+	for i, r := range rows {
+		if err := series.CheckRow(r); err != nil {
+			out = append(out, series.Rejected{Row: i, Reason: err.Error()})
+			continue
+		}
+		if s.reject != nil {
+			if reason := s.reject(r); reason != "" {
+				out = append(out, series.Rejected{Row: i, Reason: reason})
+				continue
+			}
+		}
+		for _, f := range r.Fields {
+			k := rowKey(r.Device, r.Time, f.Point)
+			s.rows[k] = f
+			s.failed[k] = r.ClockFailed
+		}
+	}
+	return out, nil
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	return newWorldAt(t, t.TempDir(), seglog.OS())
+}
+
+func newWorldAt(t testing.TB, dir string, fs seglog.FS) *world {
+	t.Helper()
+	w := &world{t: t, now: start, keys: book{}, alias: map[string]string{},
+		series: &fakeSeries{rows: map[string]series.Field{}, failed: map[string]bool{}}}
+	log, _, err := seglog.Open(seglog.Options{Dir: filepath.Join(dir, "evidence"), Name: "evidence", FS: fs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.log = &watchedLog{Log: log, durable: map[evidence.Hash]bool{}}
+	w.kept, err = quarantine.Open(quarantine.Options{Dir: filepath.Join(dir, "quarantine"), FS: fs, MaxBytes: 8 << 20, MaxEntries: 1000, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.records, err = store.Open(t.Context(), filepath.Join(dir, "records.db"), func() time.Time { return w.now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.records.Close(); w.kept.Close(); log.Close() })
+	w.p, err = New(Config{Sites: []string{"tz"}, Entries: 500, Interval: 10 * time.Millisecond, Queue: 4096, Workers: 2}, Deps{
+		Keys: w.keys, Evidence: w.log, Series: w.series, Records: w.records, Clocks: w.records, Quarantine: w.kept,
+		Send: w.receive, Now: func() time.Time { return w.now }, Logger: slog.New(slog.DiscardHandler),
+		Alias: func(s, g, d string) (string, string, string) {
+			if to, ok := w.alias[s+"/"+g+"/"+d]; ok {
+				var out [3]string
+				for i, f := range bytes.Split([]byte(to), []byte("/")) {
+					out[i] = string(f)
+				}
+				return out[0], out[1], out[2]
+			}
+			return s, g, d
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.d = newDecoder(w.p)
+	return w
+}
+
+// receive is the broker's side of Send. An acknowledgement whose entry is not
+// in all three stores fails the test.
+func (w *world) receive(topic string, payload []byte) {
+	var p sparkplug.Payload
+	if err := sparkplug.Decode(payload, &p); err != nil {
+		w.t.Errorf("the collector sends what cannot be decoded: %v", err)
+		return
+	}
+	c, err := sparkplug.ParseCommand(&p)
+	if err != nil {
+		w.t.Errorf("the collector sends no command: %v", err)
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sent, w.to = append(w.sent, c), append(w.to, topic)
+}
+
+// deliver takes messages through decoding and one flush and returns their
+// outcomes.
+func (w *world) deliver(ms ...intake.Message) []*arrival {
+	w.t.Helper()
+	batch := make([]*arrival, len(ms))
+	for i, m := range ms {
+		batch[i] = w.d.decode(job{Message: m})
+	}
+	if err := w.p.flush(w.t.Context(), batch); err != nil {
+		w.t.Fatal(err)
+	}
+	return batch
+}
+
+// answers returns what was sent since the last call, merged.
+func (w *world) answers() (ack, reject, replay, define string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var a, r, p evidence.Ranges
+	for _, c := range w.sent {
+		for _, x := range []struct {
+			to   *evidence.Ranges
+			text string
+		}{{&a, c.Ack}, {&r, c.Reject}, {&p, c.Replay}} {
+			v, err := evidence.ParseRanges(x.text)
+			if err != nil {
+				w.t.Error(err)
+			}
+			x.to.Union(v)
+		}
+		define += c.Define
+	}
+	w.sent, w.to = nil, nil
+	return a.String(), r.String(), p.String(), define
+}
+
+// gateway is a hand-made gateway that signs.
+type gateway struct {
+	w             *world
+	site, id      string
+	key           *evidence.PrivateKey
+	jid, jseq     uint64
+	prev          evidence.Hash
+	clock         telemetry.Clock
+	session       *sparkplug.Session
+	defhash       evidence.Hash
+	defSite       string
+	defGateway    string
+	prevJID, pseq uint64
+}
+
+func (w *world) gateway(id string, seed byte) *gateway {
+	w.t.Helper()
+	k, err := evidence.NewKeyFromSeed(bytes.Repeat([]byte{seed}, 32))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return &gateway{w: w, site: "tz", id: id, key: k, jid: 1000 + uint64(seed), session: sparkplug.NewSession("tz", id, 0),
+		clock: telemetry.Clock{State: telemetry.Synchronised, BootID: [16]byte{seed}, Mono: time.Hour}}
+}
+
+// enrolled is a gateway whose key the collector knows.
+func (w *world) enrolled(id string, seed byte) *gateway {
+	g := w.gateway(id, seed)
+	g.enrol()
+	return g
+}
+
+func (g *gateway) enrol() {
+	g.w.keys[g.key.Public().ID()] = intake.Key{Public: g.key.Public(), Of: intake.Gateway{Site: g.site, Gateway: g.id}, From: start}
+}
+
+func (g *gateway) sign(c evidence.Content) evidence.Entry {
+	g.w.t.Helper()
+	g.jseq++
+	c.JID, c.JSeq, c.Prev = g.jid, g.jseq, g.prev
+	if c.Recorded.IsZero() {
+		c.Recorded = g.w.now
+	}
+	c.Clock = g.clock
+	e, err := g.key.Sign(c)
+	if err != nil {
+		g.w.t.Fatal(err)
+	}
+	g.prev = e.Hash
+	return e
+}
+
+func (g *gateway) message(m sparkplug.Message) intake.Message {
+	return intake.Message{Topic: m.Topic.String(), Payload: m.Payload, At: g.w.now}
+}
+
+func (g *gateway) event(ev evidence.Event) intake.Message {
+	g.w.t.Helper()
+	data, err := ev.Encode()
+	if err != nil {
+		g.w.t.Fatal(err)
+	}
+	e := g.sign(evidence.Content{Kind: evidence.KindEvent, Data: data})
+	return g.message(g.session.Attached("", "event", e.Bytes, false, g.w.now))
+}
+
+// epoch starts the journal.
+func (g *gateway) epoch() intake.Message {
+	return g.event(evidence.Epoch{Site: g.site, Gateway: g.id, Journal: "raw", Agent: "1.0", PrevJID: g.prevJID, PrevJSeq: g.pseq,
+		PrevHash: func() (h evidence.Hash) {
+			if g.prevJID != 0 {
+				h[0] = 1
+			}
+			return h
+		}()})
+}
+
+func (g *gateway) definition() evidence.Definition {
+	d := evidence.Definition{Site: g.site, Gateway: g.id, Device: "meter-1", Kind: "meter", Profile: "sdm630", ProfileVersion: 1,
+		ProfileHash: evidence.HashOf([]byte("p")), Vendor: "Eastron", Model: "SDM630", Serial: "1",
+		Points: []evidence.PointDef{
+			{Name: "import_total", Quantity: "active_energy_import", Unit: "kW.h", Class: telemetry.Counter, Type: telemetry.TypeFloat,
+				Table: "input", Address: 72, RegisterType: "u32", WordOrder: "big", Scale: "0.01", CounterBits: 32},
+		}}
+	if g.defSite != "" {
+		d.Site = g.defSite
+	}
+	if g.defGateway != "" {
+		d.Gateway = g.defGateway
+	}
+	for i := range 19 {
+		d.Points = append(d.Points, evidence.PointDef{Name: fmt.Sprintf("power_%02d", i), Quantity: "active_power", Unit: "W",
+			Class: telemetry.Gauge, Type: telemetry.TypeFloat, Table: "input", Address: uint32(i), RegisterType: "f32", WordOrder: "big"})
+	}
+	return d
+}
+
+func (g *gateway) define() intake.Message {
+	g.w.t.Helper()
+	data, err := g.definition().Encode()
+	if err != nil {
+		g.w.t.Fatal(err)
+	}
+	g.defhash = evidence.HashOf(data)
+	e := g.sign(evidence.Content{Kind: evidence.KindDefinition, Data: data})
+	return g.message(g.session.Attached("meter-1", "definition", e.Bytes, false, g.w.now))
+}
+
+// readings are n values at one time, the counter among them.
+func readings(at time.Time, n int) []telemetry.Reading {
+	count := uint32(at.Unix())
+	rs := []telemetry.Reading{{Point: "import_total", Time: at, Type: telemetry.TypeFloat,
+		Value: telemetry.Float(float64(count) / 100), Raw: binary.BigEndian.AppendUint32(nil, count)}}
+	for i := range n - 1 {
+		rs = append(rs, telemetry.Reading{Point: fmt.Sprintf("power_%02d", i), Time: at, Type: telemetry.TypeFloat, Value: telemetry.Float(float64(i) + 0.5)})
+	}
+	return rs
+}
+
+func (g *gateway) send(e evidence.Entry) intake.Message {
+	g.w.t.Helper()
+	body, err := e.Detached()
+	if err != nil {
+		g.w.t.Fatal(err)
+	}
+	return g.message(g.session.DeviceData("meter-1", e.Content.Readings, body, false, g.w.now))
+}
+
+func (g *gateway) entry(at time.Time) evidence.Entry {
+	return g.sign(evidence.Content{Kind: evidence.KindBatch, DefHash: g.defhash, Readings: readings(at, 3), Recorded: at})
+}
+
+func (g *gateway) batch(at time.Time) intake.Message { return g.send(g.entry(at)) }
+
+// begin is what every gateway sends first.
+func (g *gateway) begin() []intake.Message { return []intake.Message{g.epoch(), g.define()} }
+
+func (g *gateway) device() series.Device {
+	return series.Device{Kind: "meter", Site: g.site, Gateway: g.id, ID: "meter-1"}
+}
+
+func outcomes(as []*arrival) []Outcome {
+	var out []Outcome
+	for _, a := range as {
+		out = append(out, a.outcome)
+	}
+	return out
+}
+
+func (w *world) want(as []*arrival, want ...Outcome) {
+	w.t.Helper()
+	if got := outcomes(as); !slices.Equal(got, want) {
+		for _, a := range as {
+			w.t.Logf("%s: %s", a.outcome, a.reason)
+		}
+		w.t.Fatalf("outcomes %v, want %v", got, want)
+	}
+}
+
+func (w *world) wantAnswers(ack, reject, replay, define string) {
+	w.t.Helper()
+	a, r, p, d := w.answers()
+	if a != ack || r != reject || p != replay || d != define {
+		w.t.Fatalf("answers: ack %q reject %q replay %q define %q\nwant:    ack %q reject %q replay %q define %q", a, r, p, d, ack, reject, replay, define)
+	}
+}
+
+// events returns the types of the events in the records.
+func (w *world) alarms() []string {
+	w.t.Helper()
+	evs, err := w.records.Events(w.t.Context(), "tz", 100)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var out []string
+	for _, e := range evs {
+		if e.Alarm {
+			out = append(out, e.Type)
+		}
+	}
+	return out
+}
