@@ -44,7 +44,7 @@ var (
 
 // world is a running API with its stores.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	url     string
 	series  *store
 	records *reader
@@ -56,7 +56,7 @@ type world struct {
 
 type option func(*api.Config)
 
-func start(t *testing.T, options ...option) *world {
+func start(t testing.TB, options ...option) *world {
 	t.Helper()
 	w := &world{t: t, keys: map[string]string{}, keyFile: filepath.Join(t.TempDir(), "keys.yaml"), log: &logBuffer{}}
 	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "series.db"))
@@ -180,7 +180,7 @@ func (w *world) write(rows ...series.Row) {
 // reader is a records.Reader in memory. It keeps the promises of the contract
 // and fails the test if it is asked for more than the catalog's sites.
 type reader struct {
-	t        *testing.T
+	t        testing.TB
 	gateways []records.Gateway
 	devices  []records.Device
 	points   []records.Point
@@ -193,7 +193,7 @@ type reader struct {
 	open    atomic.Int64
 }
 
-func newReader(t *testing.T) *reader {
+func newReader(t testing.TB) *reader {
 	r := &reader{t: t, changed: make(chan struct{})}
 	offset := int64(-12)
 	r.gateways = []records.Gateway{
