@@ -69,7 +69,12 @@ func (pl *Plan) Bisect(b Block, read func(Block) Result, refuses func(error) boo
 		}
 	}
 	if clean && len(refused) == 0 {
-		refused = append(refused, Range{Table: b.Table, Address: halves[1].Address})
+		refused = append(refused, Cut(halves[1]))
 	}
 	return results, refused
 }
+
+// Cut returns the empty range in front of b. In Options.Refused it is a border
+// that no read may cross: for a block that is refused while both its halves
+// answer, because of a register in a gap or a border inside the device.
+func Cut(b Block) Range { return Range{Table: b.Table, Address: b.Address} }
