@@ -250,6 +250,8 @@ func TestReserveIsFresh(t *testing.T) {
 	if _, err := l.AppendReserved([][]byte{[]byte("confirmed, long")}); err != nil {
 		t.Fatal(err)
 	}
+	l.Close()
+	l = open(t, after, func(o *seglog.Options) { o.Reserve = 4096 })
 	if got := contents(t, l); !slices.Equal(got, []string{"first", "confirmed, long"}) {
 		t.Errorf("found %q", got)
 	}

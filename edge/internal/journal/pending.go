@@ -31,13 +31,14 @@ func (j *Journal) Pending(after Cursor, limit int) ([]Ref, Cursor, error) {
 		if segment > after.pos.Segment {
 			after.pos = seglog.Position{Segment: segment}
 		}
+		// Asked before the scan: entries confirmed meanwhile could fill this
+		// segment and begin the next, and the rest of this would be passed over.
+		next, more := j.nextUnsettled(segment + 1)
 		var err error
 		if refs, err = j.pendingIn(segment, &after, limit, refs); err != nil {
 			return refs, after, fmt.Errorf("read journal %s: %w", j.name, err)
 		}
-		if len(refs) < limit {
-			segment, ok = j.nextUnsettled(segment + 1)
-		}
+		segment, ok = next, more
 	}
 	return refs, after, nil
 }
