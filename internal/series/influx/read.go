@@ -12,10 +12,12 @@ import (
 )
 
 // A page is one query's answer, held in memory while the caller works: no
-// more values or bytes of text than about this.
+// more values or bytes of text than about this. The first is small, so that a
+// caller who wants little does not wait for much.
 const (
-	pageValues = 50_000
-	pageBytes  = 4 << 20
+	firstValues = 2_000
+	pageValues  = 50_000
+	pageBytes   = 4 << 20
 )
 
 // Range reads each device page after page by time. Between pages the server
@@ -34,12 +36,14 @@ func (s *Store) Range(ctx context.Context, q series.Query) iter.Seq2[series.Samp
 		}
 		for _, d := range devices {
 			p := newPage(fields[d.Measurement()])
+			size := firstValues
 			from, to := q.Bounds()
 			for more := true; more; {
-				if more, err = s.read(ctx, p, d, from, to); err != nil {
+				if more, err = s.read(ctx, p, d, from, to, max(1, size/p.width)); err != nil {
 					fail(err)
 					return
 				}
+				size = min(4*size, pageValues)
 				for i := range p.rows() {
 					from = p.times[i] + 1
 					if !p.yieldRow(d, i, yield) {
@@ -94,11 +98,10 @@ func newPage(of *columns) *page {
 
 func (p *page) rows() int { return len(p.times) }
 
-// read fills p with the rows of d in [from, to), oldest first; more says that
-// it stopped before the end.
-func (s *Store) read(ctx context.Context, p *page, d series.Device, from, to int64) (more bool, err error) {
+// read fills p with at most limit rows of d in [from, to), oldest first; more
+// says that it stopped before the end.
+func (s *Store) read(ctx context.Context, p *page, d series.Device, from, to int64, limit int) (more bool, err error) {
 	p.times, p.values = p.times[:0], p.values[:0]
-	limit := max(1, pageValues/p.width)
 	q := fmt.Sprintf("SELECT %s FROM %s WHERE %s AND time >= %s AND time < %s ORDER BY time LIMIT %d",
 		p.list, ident(d.Measurement()), deviceIs(d), millis(from), millis(to), limit)
 	size := 0
