@@ -22,9 +22,6 @@ type Options struct {
 	Logger  *slog.Logger
 	// OpenI2C opens an I2C bus by its device file; nil opens the host's own.
 	OpenI2C func(path string) (i2c.BusCloser, error)
-	// NoPauses leaves out the silences that devices ask for. It is for
-	// simulated devices that are read at a virtual time.
-	NoPauses bool
 }
 
 // line carries one question and its answer at a time. Only the bus's own
@@ -53,7 +50,6 @@ type Bus struct {
 	now     func() time.Time
 	log     *slog.Logger
 	jitter  func() float64
-	hurry   bool // Options.NoPauses
 	wake    chan struct{}
 
 	mu      sync.Mutex
@@ -100,7 +96,6 @@ func newBus(o Options, l line) *Bus {
 		name: o.Name, address: o.Address, now: o.Now, line: l,
 		log:    o.Logger.With("bus", o.Name),
 		jitter: rand.Float64,
-		hurry:  o.NoPauses,
 		wake:   make(chan struct{}, 1),
 	}
 	b.link.breaker.backoff = linkBackoff()
@@ -141,9 +136,6 @@ func (b *Bus) Add(name string, unit uint8, link profile.Link) (*Device, error) {
 	if link.Timeout == 0 {
 		link.Timeout = defaultTimeout
 	}
-	if b.hurry {
-		link.MinGap, link.UnitPause, link.ConnectDelay = 0, 0, 0
-	}
 	d := &Device{bus: b, name: name, unit: unit, link: link, breaker: breaker{backoff: deviceBackoff()}}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -168,7 +160,7 @@ func (b *Bus) Run(ctx context.Context) error {
 		d, r, wait := b.pick(time.Now())
 		b.mu.Unlock()
 		if r == nil {
-			b.sleepUntilWoken(ctx, wait)
+			b.rest(ctx, wait)
 			continue
 		}
 		r.done <- b.serve(ctx, d, r)
@@ -176,7 +168,21 @@ func (b *Bus) Run(ctx context.Context) error {
 	return nil
 }
 
-func (b *Bus) sleepUntilWoken(ctx context.Context, wait time.Duration) {
+// idleClose is how long an unused connection is kept. Many inverters and
+// converters serve one client only, and some drop an idle one unseen.
+const idleClose = time.Minute
+
+// rest waits for requests, or for wait if that is set, and gives an unused
+// connection back. Serial ports and I2C stay open: nobody else may use them.
+func (b *Bus) rest(ctx context.Context, wait time.Duration) {
+	if b.opened && (b.address.Kind == ModbusTCP || b.address.Kind == RTUOverTCP) {
+		left := idleClose - time.Since(b.idle)
+		if left <= 0 {
+			b.closeLine()
+		} else if wait == 0 || left < wait {
+			wait = left
+		}
+	}
 	var due <-chan time.Time
 	if wait > 0 {
 		t := time.NewTimer(wait)
@@ -190,13 +196,18 @@ func (b *Bus) sleepUntilWoken(ctx context.Context, wait time.Duration) {
 	}
 }
 
-func (b *Bus) stop() {
-	if b.opened {
-		if err := b.line.close(); err != nil {
-			b.log.Warn("close line", "err", err)
-		}
-		b.opened = false
+func (b *Bus) closeLine() {
+	if !b.opened {
+		return
 	}
+	b.opened = false
+	if err := b.line.close(); err != nil {
+		b.log.Debug("close line", "err", err)
+	}
+}
+
+func (b *Bus) stop() {
+	b.closeLine()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.stopped = true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 )
 
@@ -90,11 +91,7 @@ func (b *Bus) ask(ctx context.Context, d *Device, r *request) ([]byte, time.Time
 	b.count(err)
 	var refused Exception
 	if err != nil && !errors.As(err, &refused) {
-		// What comes late must not meet the next question: start afresh.
-		b.opened = false
-		if cerr := b.line.close(); cerr != nil {
-			b.log.Debug("close line", "err", cerr)
-		}
+		b.closeLine() // what comes late must not meet the next question
 	}
 	return raw, at, err
 }
@@ -146,7 +143,11 @@ func (b *Bus) settle(d *Device, res result, cost time.Duration) {
 		// Says nothing about the device.
 	default:
 		if d.breaker.fail(now, cost, b.jitter(), res.err) {
-			b.log.Warn("device does not answer", "device", d.name, "unit", d.unit, "err", res.err)
+			level := slog.LevelWarn
+			if d.link.NightOffline {
+				level = slog.LevelInfo // it sleeps every night
+			}
+			b.log.Log(context.Background(), level, "device does not answer", "device", d.name, "unit", d.unit, "err", res.err)
 		}
 	}
 }

@@ -13,9 +13,8 @@ import (
 	"yunhe/internal/profile"
 )
 
-// tcpLine speaks Modbus TCP through grid-x, which matches transaction numbers
-// and skips the late answer to a question it gave up. Its own retries stay
-// off: how often to ask is the bus's decision.
+// tcpLine speaks Modbus TCP through grid-x, which matches transaction numbers.
+// Its own retries stay off: how often to ask is the bus's decision.
 type tcpLine struct {
 	host    string
 	handler *modbus.TCPClientHandler
@@ -24,15 +23,11 @@ type tcpLine struct {
 
 func newTCPLine(host string) *tcpLine { return &tcpLine{host: host} }
 
-// idleClose gives an unused connection back, because many inverters and
-// converters serve one client only.
-const idleClose = time.Minute
-
 func (l *tcpLine) open(_ context.Context, timeout time.Duration) error {
 	// A fresh handler for each connection, so that nothing of the old one is left.
 	l.handler = modbus.NewTCPClientHandler(l.host)
 	l.handler.Timeout = timeout
-	l.handler.IdleTimeout = idleClose
+	l.handler.IdleTimeout = 0 // it would connect again by itself, without the pause that a device asks for
 	l.client = modbus.NewClient(l.handler)
 	return l.handler.Connect()
 }

@@ -181,8 +181,11 @@ func TestTCPRepliesOutOfStep(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		reply func(n int, request []byte, c net.Conn)
-		want  error // of the first read; the second read must always be right
+		want  error // of the first read
 		says  string
+		// The reads after it must be right; where the server never mends its
+		// ways they may fail, and must not be wrong.
+		hopeless bool
 	}{
 		"answers after the timeout": {want: ErrTimeout, reply: func(n int, request []byte, c net.Conn) {
 			if n == 0 {
@@ -203,7 +206,7 @@ func TestTCPRepliesOutOfStep(t *testing.T) {
 			old[9] ^= 0xFF
 			_, _ = c.Write(old)
 			_, _ = c.Write(good(request))
-		}, want: ErrReply},
+		}, want: ErrReply, hopeless: true},
 		"each answer twice": {reply: func(n int, request []byte, c net.Conn) {
 			_, _ = c.Write(append(good(request), good(request)...))
 		}},
@@ -276,9 +279,11 @@ func TestTCPRepliesOutOfStep(t *testing.T) {
 				t.Errorf("first read: %#x", got)
 			}
 			for i := range uint16(3) {
-				if got, err := readOne(second, 0x0202+i); name != "an old answer first" && (err != nil || got != 0x0202+i) {
-					t.Errorf("next read: %#x, %v; want %#x", got, err, 0x0202+i)
-				} else if err == nil && got != 0x0202+i {
+				got, err := readOne(second, 0x0202+i)
+				if err != nil && !c.hopeless {
+					t.Errorf("next read: %v", err)
+				}
+				if err == nil && got != 0x0202+i {
 					t.Errorf("next read: %#x is the answer to another question", got)
 				}
 			}
