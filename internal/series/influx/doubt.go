@@ -22,6 +22,9 @@ import (
 // gatewayKey is the unit in which doubts are asked for.
 type gatewayKey struct{ measurement, site, gateway string }
 
+// maxDoubts bounds the gateways remembered; a collector has some thousands.
+const maxDoubts = 50_000
+
 // doubt holds, by device id, the time of the newest row with a quality field.
 type doubt struct {
 	mu     sync.Mutex
@@ -36,6 +39,9 @@ func (s *Store) explicit(ctx context.Context, r *series.Row) (bool, error) {
 	s.mu.Lock()
 	d := s.doubts[k]
 	if d == nil {
+		if len(s.doubts) >= maxDoubts {
+			clear(s.doubts) // they are asked for anew
+		}
 		d = &doubt{}
 		s.doubts[k] = d
 	}

@@ -12,14 +12,24 @@ import (
 	"yunhe/internal/telemetry"
 )
 
-// Windows lets the server compute, one page of windows of a device after the
-// other. A page in which the server cannot know which values count (a value
-// was written over by a bad reading, or a clock had failed) is computed here.
+// serverWindow is the shortest window that is left to the server. It takes
+// 1.8 some 30 µs a window and some 4 µs to send a reading, so short windows
+// are computed faster from the readings.
+const serverWindow = time.Hour
+
+// Windows lets the server compute windows of an hour and more, one page of a
+// device after the other. A page in which the server cannot know which values
+// count (a value was written over by a bad reading, or a clock had failed) is
+// computed here, as short windows are.
 func (s *Store) Windows(ctx context.Context, q series.WindowQuery) iter.Seq2[series.Window, error] {
 	return func(yield func(series.Window, error) bool) {
 		fail := func(err error) { yield(series.Window{}, fmt.Errorf("read windows of %s: %w", q.Site, err)) }
 		if err := q.Check(); err != nil {
 			fail(err)
+			return
+		}
+		if len(q.Borders) == 0 && q.Every < serverWindow {
+			series.Aggregate(s.Range(ctx, q.Span()), q)(yield)
 			return
 		}
 		devices, fields, err := s.names(ctx, q.Span())

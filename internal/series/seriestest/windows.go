@@ -121,7 +121,7 @@ func testWindows(t *testing.T, f *fixture) {
 
 	// From and To cut the first and the last window.
 	from, to := f.at(100), f.at(6*3600-77)
-	for _, every := range []time.Duration{time.Minute, 15 * time.Minute, 7 * time.Minute, 24 * time.Hour} {
+	for _, every := range []time.Duration{time.Minute, 7 * time.Minute, time.Hour, 97 * time.Minute, 24 * time.Hour} {
 		f.checkWindows(rows, []time.Time{from, to}, series.WindowQuery{Query: series.Query{Site: f.site(), From: from, To: to}, Every: every})
 	}
 	// Borders of any kind.
@@ -160,8 +160,12 @@ func testWindowsOfTexts(t *testing.T, f *fixture) {
 	flag := func(b bool) series.Field { return series.Field{Point: "t", Value: telemetry.Bool(b)} }
 	rows := []series.Row{f.row(0, text("x"), flag(true), good("n", 1)), f.row(10, text("y"), flag(false), good("n", 2)), f.row(70, text(""), good("n", 5))}
 	f.write(rows...)
-	q := series.WindowQuery{Query: f.day(), Every: time.Minute}
-	borders := []time.Time{f.start, f.at(60), f.at(120)}
+	f.windowsOfTexts(rows, series.WindowQuery{Query: f.day(), Every: time.Minute}, []time.Time{f.start, f.at(60), f.at(120)})
+	f.windowsOfTexts(rows, series.WindowQuery{Query: f.day(), Every: time.Hour}, []time.Time{f.start, f.at(3600)})
+}
+
+func (f *fixture) windowsOfTexts(rows []series.Row, q series.WindowQuery, borders []time.Time) {
+	f.t.Helper()
 	for _, q.Function = range series.Functions() {
 		want := oracle(rows, borders, q.Function)
 		if q.Function.Numeric() {
@@ -175,14 +179,19 @@ func testWindowsClockFailed(t *testing.T, f *fixture) {
 	rows := []series.Row{f.row(0, good("a", 1), bad("b")), f.row(1, good("a", 100), good("b", 3)), f.row(61, good("a", 4)), f.row(121, good("a", 5))}
 	rows[1].ClockFailed, rows[2].ClockFailed = true, true
 	f.write(rows...)
-	f.checkWindows(rows, []time.Time{f.start, f.at(180)}, series.WindowQuery{
-		Query: series.Query{Site: f.site(), From: f.start, To: f.at(180)}, Every: time.Minute})
+	for _, every := range []time.Duration{time.Minute, time.Hour} {
+		f.checkWindows(rows, []time.Time{f.start, f.at(180)}, series.WindowQuery{
+			Query: series.Query{Site: f.site(), From: f.start, To: f.at(180)}, Every: every})
+	}
 }
 
 // A value overwritten by a bad reading counts nowhere.
 func testWindowsShadowedValue(t *testing.T, f *fixture) {
 	f.write(f.row(0, good("a", 1000)), f.row(1, good("a", 1)))
 	f.write(f.row(0, bad("a")))
-	f.checkWindows([]series.Row{f.row(0, bad("a")), f.row(1, good("a", 1))}, []time.Time{f.start, f.at(60)}, series.WindowQuery{
-		Query: series.Query{Site: f.site(), From: f.start, To: f.at(60)}, Every: time.Minute})
+	rows := []series.Row{f.row(0, bad("a")), f.row(1, good("a", 1))}
+	for _, every := range []time.Duration{time.Minute, time.Hour} {
+		f.checkWindows(rows, []time.Time{f.start, f.at(60)}, series.WindowQuery{
+			Query: series.Query{Site: f.site(), From: f.start, To: f.at(60)}, Every: every})
+	}
 }
