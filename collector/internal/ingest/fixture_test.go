@@ -39,9 +39,88 @@ type world struct {
 	records *store.Store
 	kept    *quarantine.Store
 
-	mu   sync.Mutex
-	sent []sparkplug.Command
-	to   []string
+	mu     sync.Mutex
+	sent   []sparkplug.Command
+	to     []string
+	signed map[string]evidence.Entry // by gateway and number; and, of batches, by row
+}
+
+// mustBeDurable fails the test if a row of a signed batch is to be written
+// before its evidence is on disk.
+func (w *world) mustBeDurable(r series.Row) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e, ok := w.signed[rowKey(r.Device, r.Time, "")]
+	if ok && !r.ClockFailed && !w.log.isDurable(e.Hash) {
+		w.t.Errorf("the readings of %s at %s are written before their evidence is on disk", r.Device, r.Time)
+	}
+}
+
+// orderedRecords refuse entries that are not in the two stores before them.
+type orderedRecords struct {
+	Records
+	w *world
+}
+
+func (o orderedRecords) Commit(ctx context.Context, f *intake.Flush) error {
+	for _, e := range f.Entries {
+		if !o.w.log.isDurable(e.Hash) {
+			o.w.t.Errorf("entry %d:%d is noted before its evidence is on disk", e.Epoch.JID, e.JSeq)
+		}
+		o.w.mustBeInSeries(e.Epoch.Of, e.Epoch.JID, e.JSeq)
+	}
+	return o.Records.Commit(ctx, f)
+}
+
+func numberText(of intake.Gateway, jid, jseq uint64) string {
+	return fmt.Sprintf("%s %d:%d", of, jid, jseq)
+}
+
+func (w *world) mustBeInSeries(of intake.Gateway, jid, jseq uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := w.signed[numberText(of, jid, jseq)]
+	if e.Content.Kind != evidence.KindBatch || e.Content.Clock.State != telemetry.Synchronised || absurd(e.Content.Recorded, w.now) {
+		return
+	}
+	w.series.mu.Lock()
+	defer w.series.mu.Unlock()
+	for _, r := range e.Content.Readings {
+		d := series.Device{Kind: "meter", Site: of.Site, Gateway: of.Gateway, ID: "meter-1"}
+		if _, ok := w.series.rows[rowKey(d, r.Time, r.Point)]; !ok && len(w.alias) == 0 {
+			w.t.Errorf("entry %d:%d is noted before its reading %s is in the series store", jid, jseq, r.Point)
+		}
+	}
+}
+
+// mustBeStored fails the test if an acknowledged entry is not in all three.
+func (w *world) mustBeStored(topic string, ack evidence.Ranges) {
+	tp, err := sparkplug.ParseTopic(topic)
+	if err != nil || tp.Type != sparkplug.NCMD {
+		w.t.Errorf("a command on %s", topic)
+	}
+	of := intake.Gateway{Site: tp.Group, Gateway: tp.Node}
+	ack.Each(func(jid, lo, hi uint64) bool {
+		for n := lo; n <= hi; n++ {
+			ep, err := w.records.Epoch(context.Background(), of, jid)
+			if err != nil {
+				w.t.Error(err)
+				continue
+			}
+			h, ok, err := w.records.SeenHash(context.Background(), ep.ID, n)
+			if err != nil || !ok {
+				w.t.Errorf("entry %d:%d is acknowledged and not in the records: %v", jid, n, err)
+			}
+			w.mu.Lock()
+			e, known := w.signed[numberText(of, jid, n)]
+			w.mu.Unlock()
+			if known && h == e.Hash && !w.log.isDurable(h) && w.log.mine {
+				w.t.Errorf("entry %d:%d is acknowledged and its evidence is not on disk", jid, n)
+			}
+			w.mustBeInSeries(of, jid, n)
+		}
+		return true
+	})
 }
 
 // book is an enrolment file in memory.
@@ -63,7 +142,14 @@ type watchedLog struct {
 	mu       sync.Mutex
 	buffered []evidence.Hash
 	durable  map[evidence.Hash]bool
+	mine     bool // it saw every append
 	fail     error
+}
+
+func (l *watchedLog) isDurable(h evidence.Hash) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.durable[h]
 }
 
 func (l *watchedLog) AppendBuffered(b []byte) (seglog.Position, error) {
@@ -99,6 +185,7 @@ type fakeSeries struct {
 	writes int
 	fail   error
 	reject func(series.Row) string
+	before func(series.Row) // enforces the order
 }
 
 func rowKey(d series.Device, t time.Time, point string) string {
@@ -106,6 +193,11 @@ func rowKey(d series.Device, t time.Time, point string) string {
 }
 
 func (s *fakeSeries) Write(ctx context.Context, rows []series.Row) ([]series.Rejected, error) {
+	if s.before != nil {
+		for _, r := range rows {
+			s.before(r)
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.writes++
@@ -136,6 +228,10 @@ func (s *fakeSeries) Write(ctx context.Context, rows []series.Row) ([]series.Rej
 	return out, nil
 }
 
+func newFakeSeries() *fakeSeries {
+	return &fakeSeries{rows: map[string]series.Field{}, failed: map[string]bool{}}
+}
+
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	return newWorldAt(t, t.TempDir(), seglog.OS())
@@ -143,13 +239,13 @@ func newWorld(t testing.TB) *world {
 
 func newWorldAt(t testing.TB, dir string, fs seglog.FS) *world {
 	t.Helper()
-	w := &world{t: t, now: start, keys: book{}, alias: map[string]string{},
-		series: &fakeSeries{rows: map[string]series.Field{}, failed: map[string]bool{}}}
+	w := &world{t: t, now: start, keys: book{}, alias: map[string]string{}, signed: map[string]evidence.Entry{}, series: newFakeSeries()}
+	w.series.before = w.mustBeDurable
 	log, _, err := seglog.Open(seglog.Options{Dir: filepath.Join(dir, "evidence"), Name: "evidence", FS: fs})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.log = &watchedLog{Log: log, durable: map[evidence.Hash]bool{}}
+	w.log = &watchedLog{Log: log, durable: map[evidence.Hash]bool{}, mine: log.Bytes() == 0}
 	w.kept, err = quarantine.Open(quarantine.Options{Dir: filepath.Join(dir, "quarantine"), FS: fs, MaxBytes: 8 << 20, MaxEntries: 1000, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -160,7 +256,7 @@ func newWorldAt(t testing.TB, dir string, fs seglog.FS) *world {
 	}
 	t.Cleanup(func() { w.records.Close(); w.kept.Close(); log.Close() })
 	w.p, err = New(Config{Sites: []string{"tz"}, Entries: 500, Interval: 10 * time.Millisecond, Queue: 4096, Workers: 2}, Deps{
-		Keys: w.keys, Evidence: w.log, Series: w.series, Records: w.records, Clocks: w.records, Quarantine: w.kept,
+		Keys: w.keys, Evidence: w.log, Series: w.series, Records: orderedRecords{w.records, w}, Clocks: w.records, Quarantine: w.kept,
 		Send: w.receive, Now: func() time.Time { return w.now }, Logger: slog.New(slog.DiscardHandler),
 		Alias: func(s, g, d string) (string, string, string) {
 			if to, ok := w.alias[s+"/"+g+"/"+d]; ok {
@@ -193,6 +289,11 @@ func (w *world) receive(topic string, payload []byte) {
 		w.t.Errorf("the collector sends no command: %v", err)
 		return
 	}
+	ack, err := evidence.ParseRanges(c.Ack)
+	if err != nil {
+		w.t.Error(err)
+	}
+	w.mustBeStored(topic, ack)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sent, w.to = append(w.sent, c), append(w.to, topic)
@@ -283,6 +384,17 @@ func (g *gateway) sign(c evidence.Content) evidence.Entry {
 		g.w.t.Fatal(err)
 	}
 	g.prev = e.Hash
+	g.w.mu.Lock()
+	defer g.w.mu.Unlock()
+	if g.w.signed != nil {
+		number := numberText(intake.Gateway{Site: g.site, Gateway: g.id}, e.Content.JID, e.Content.JSeq)
+		if _, twice := g.w.signed[number]; !twice { // of an equivocation the first one counts
+			g.w.signed[number] = e
+		}
+		for _, r := range e.Content.Readings {
+			g.w.signed[rowKey(g.device(), r.Time, "")] = e
+		}
+	}
 	return e
 }
 
