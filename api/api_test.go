@@ -125,6 +125,8 @@ func TestRefusals(t *testing.T) {
 		{"bad site", "GET", "/api/v1/gateways?site=A%20B", "admin", nil, 422, "site: is not an id"},
 		{"unknown parameter", "GET", "/api/v1/gateways?sight=canal-1", "admin", nil, 422, "sight: unknown query parameter"},
 		{"unknown parameter of readings", "GET", r + "&limit=10", "admin", nil, 422, "limit: unknown query parameter"},
+		{"site given twice", "GET", r + "&site=canal-2", "admin", nil, 422, "\"site\" is given 2 times"},
+		{"undecodable", "GET", "/api/v1/sites?a=%zz", "admin", nil, 422, "cannot be decoded"},
 		{"nothing given", "GET", "/api/v1/readings", "admin", nil, 422, "site: is missing"},
 		{"everything wrong", "GET", "/api/v1/readings?site=canal-1&from=x&to=y&every=7m&function=avg&format=xml&point=A", "admin", nil, 422, "from: is no RFC 3339 time"},
 		{"ends before it starts", "GET", "/api/v1/readings?site=canal-1&from=2026-11-02T00:00:00Z&to=2026-11-01T00:00:00Z", "admin", nil, 422, "to: must lie after from"},

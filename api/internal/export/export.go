@@ -54,8 +54,8 @@ type Head struct {
 
 // Summary is what proves that an answer is whole.
 type Summary struct {
-	Rows   int64  `json:"rows"`
-	SHA256 string `json:"sha256"` // hex
+	Rows   int64  `json:"rows" doc:"Number of rows before this line"`
+	SHA256 string `json:"sha256" doc:"SHA-256 of all bytes before this line, hex"`
 }
 
 // Encoder writes one answer. Its methods report the first error of the

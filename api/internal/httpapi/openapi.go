@@ -2,7 +2,9 @@ package httpapi
 
 import (
 	_ "embed"
+	"fmt"
 	"net/http"
+	"net/url"
 	"reflect"
 	"strings"
 
@@ -77,4 +79,24 @@ func response(text string, content map[string]*huma.MediaType, headers map[strin
 // schemaOf registers the schema of T.
 func schemaOf[T any](api huma.API) *huma.Schema {
 	return api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[T](), true, "")
+}
+
+// wellFormed refuses a query whose meaning would be a guess: one that cannot
+// be decoded, or that gives a parameter twice of which there is only one.
+func (s *server) wellFormed(ctx huma.Context, next func(huma.Context)) {
+	r, w := requestOf(ctx)
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		writeProblem(w, r, &huma.ErrorModel{Status: http.StatusUnprocessableEntity, Title: http.StatusText(http.StatusUnprocessableEntity),
+			Detail: "The query cannot be decoded: write % as %25, + as %2B, ; as %3B."})
+		return
+	}
+	for name, v := range values {
+		if len(v) > 1 && name != "gateway" && name != "device" && name != "point" {
+			writeProblem(w, r, &huma.ErrorModel{Status: http.StatusUnprocessableEntity, Title: http.StatusText(http.StatusUnprocessableEntity),
+				Detail: fmt.Sprintf("%.64q is given %d times: give it once.", name, len(v))})
+			return
+		}
+	}
+	next(ctx)
 }

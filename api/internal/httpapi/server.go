@@ -93,7 +93,7 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	engine := newEngine()
 	api := humagin.New(engine, description(cfg.Version))
-	api.UseMiddleware(s.authenticate)
+	api.UseMiddleware(s.authenticate, s.wellFormed)
 	s.registerSession(api)
 	s.registerLists(api)
 	s.registerReadings(api)
