@@ -34,9 +34,11 @@ func (w *flush) saveDevice(d *device) error {
 	if err := w.exec(w.stmts.saveDevice, d.state.Kind, hash, millis(d.defined), millis(d.state.LastReading), d.id); err != nil {
 		return fmt.Errorf("save device %s: %w", d.state.Device, err)
 	}
-	old := d.saved
-	w.undo = append(w.undo, func() { d.saved = old })
-	d.saved = w.now
+	if !d.state.LastReading.IsZero() { // else the first reading is written at once
+		old := d.saved
+		w.undo = append(w.undo, func() { d.saved = old })
+		d.saved = w.now
+	}
 	return nil
 }
 
