@@ -19,8 +19,8 @@ export class Chart {
   }
 
   async load() {
-    const rain = this.live.find(/rain/, "rainfall") || this.live.find(/rain/, "bucket_tips");
-    const level = this.live.find(/level|tank/, "level");
+    const rain = this.live.find("rain_gauge", "rainfall") || this.live.find("rain_gauge", "bucket_tips");
+    const level = this.live.find("level_sensor", "level");
     const to = new Date(Math.ceil(Date.now() / this.span.ms) * this.span.ms);
     const from = new Date(to - this.span.hours * hour);
     const ask = (found, fn) => found ? api.windows({
@@ -41,7 +41,7 @@ export class Chart {
   // depth is what one count is worth in mm.
   async depth(rain) {
     if (!rain || rain[1].quantity === "rainfall") return 1;
-    const found = this.live.find(/rain/, "depth_per_tip");
+    const found = this.live.find("rain_gauge", "depth_per_tip");
     return (found && this.live.newest.get(found[0])?.value) || NaN;
   }
 

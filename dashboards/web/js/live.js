@@ -7,10 +7,10 @@ const staleAfter = 5 * 60 * 1000; // ms; older values are marked
 
 // Which quantity of which kind of device stands on a tile.
 const tiles = [
-  { kind: /inverter/, quantity: "active_power", name: "pv", scale: 0.001, unit: "kW" },
-  { kind: /^meter\.electric/, quantity: "active_power", name: "grid", scale: 0.001, unit: "kW" },
-  { kind: /heat_?pump/, quantity: "active_power", name: "heat", scale: 0.001, unit: "kW" },
-  { kind: /level|tank/, quantity: "level", name: "tank", scale: 1, unit: "m" },
+  { kind: "pv_inverter", quantity: "active_power", name: "pv", scale: 0.001, unit: "kW" },
+  { kind: "electricity_meter", quantity: "active_power", name: "grid", scale: 0.001, unit: "kW" },
+  { kind: "heat_meter", quantity: "thermal_power", name: "heat", scale: 0.001, unit: "kW" },
+  { kind: "level_sensor", quantity: "level", name: "tank", scale: 1, unit: "m" },
 ];
 
 export class Live {
@@ -72,7 +72,8 @@ export class Live {
     for (const [id, p] of this.points) {
       if (p.gateway !== device.gateway || p.device !== device.device) continue;
       const row = table.insertRow();
-      const name = element("td", "name", p.title?.[lang()] || p.name);
+      const name = element("td", "name", this.title(p));
+      name.title = p.name;
       const value = element("td", "number");
       const age = element("td", "age");
       row.append(name, value, element("td", "unit", unit(p.unit)), age);
@@ -80,6 +81,16 @@ export class Live {
     }
     card.append(table);
     return card;
+  }
+
+  // title says what a point is: its own name in words, and in Chinese the
+  // quantity before what tells it from others of the quantity.
+  title(p) {
+    const own = p.name.replaceAll("_", " ");
+    const zh = p.title?.zh;
+    if (lang() !== "zh" || !zh) return own;
+    const rest = p.name.replace(p.quantity, "").replace(/^_+|_+$/g, "").replaceAll("_", " ");
+    return rest ? `${zh} · ${rest}` : zh;
   }
 
   fill(id) {
@@ -112,7 +123,7 @@ export class Live {
     const found = [];
     for (const [id, p] of this.points) {
       const d = this.devices.find((x) => x.gateway === p.gateway && x.device === p.device);
-      if (d && kind.test(d.kind) && p.quantity === quantity) found.push([id, p]);
+      if (d?.kind === kind && p.quantity === quantity) found.push([id, p]);
     }
     return found.sort((a, b) => a[1].name.length - b[1].name.length)[0];
   }

@@ -6,12 +6,13 @@ const words = {
     live: "实时", lost: "连接中断，正在重连", loading: "正在读取",
     rainTank: "降雨与蓄水", rain: "降雨量", level: "水位", none: "暂无数据", perWindow: "每时段",
     day: "24 小时", week: "7 天", month: "35 天",
-    power: "用电功率", pv: "光伏功率", heat: "热泵功率", rain24: "24 小时降雨", tank: "蓄水水位", grid: "电网功率",
+    power: "用电功率", pv: "光伏功率", heat: "供热功率", rain24: "24 小时降雨", tank: "蓄水水位", grid: "电网功率",
     good: "正常", uncertain: "存疑", bad: "无效", clock: "时钟未校", age: "前",
     unproven: "未签名",
     backlog: (n) => `历史数据补传中：还有 ${n.toLocaleString()} 批`,
     legend: "每个数值都带有读取时间；「存疑」表示有值但有理由怀疑，「无效」表示没有值，绝不以 0 代替。",
     chartNote: (step) => `雨量为每 ${step} 的累计值（由计数器差得出）；断线处表示没有数据，不是零。`,
+    yes: "是", no: "否",
     s: "秒", min: "分", h: "时", d: "天",
   },
   en: {
@@ -19,12 +20,13 @@ const words = {
     live: "live", lost: "connection lost, trying again", loading: "reading",
     rainTank: "Rain and storage", rain: "rain", level: "level", none: "no data yet", perWindow: "per window",
     day: "24 hours", week: "7 days", month: "35 days",
-    power: "load", pv: "PV power", heat: "heat pump", rain24: "rain, 24 h", tank: "tank level", grid: "grid power",
+    power: "load", pv: "PV power", heat: "heat delivered", rain24: "rain, 24 h", tank: "tank level", grid: "grid power",
     good: "good", uncertain: "uncertain", bad: "bad", clock: "clock not set", age: "ago",
     unproven: "unsigned",
     backlog: (n) => `history on its way: ${n.toLocaleString()} batches to come`,
     legend: "Every value carries the time it was read. “Uncertain” has a value and a reason to doubt it; “bad” has no value and is never shown as 0.",
     chartNote: (step) => `Rain is the difference of the counter over each ${step}; a gap in a line means no data, not zero.`,
+    yes: "yes", no: "no",
     s: "s", min: "min", h: "h", d: "d",
   },
 };
@@ -60,7 +62,7 @@ export const unit = (u) => plainUnits[u] ?? u;
 
 // number shows four significant digits, and counters in full.
 export function number(v, counter) {
-  if (typeof v === "boolean") return v ? "✓" : "–";
+  if (typeof v === "boolean") return t(v ? "yes" : "no");
   if (typeof v !== "number") return String(v);
   if (Number.isInteger(v)) return v.toLocaleString(language);
   const digits = counter ? 2 : Math.max(0, Math.min(3, 3 - Math.floor(Math.log10(Math.abs(v) || 1))));
