@@ -16,6 +16,7 @@ import (
 // caller who wants little does not wait for much.
 const (
 	firstValues = 2_000
+	pageRows    = 8 // at least, for very wide rows
 	pageValues  = 50_000
 	pageBytes   = 4 << 20
 )
@@ -39,7 +40,7 @@ func (s *Store) Range(ctx context.Context, q series.Query) iter.Seq2[series.Samp
 			size := firstValues
 			from, to := q.Bounds()
 			for more := true; more; {
-				if more, err = s.read(ctx, p, d, from, to, max(1, size/p.width)); err != nil {
+				if more, err = s.read(ctx, p, d, from, to, max(pageRows, size/p.width)); err != nil {
 					fail(err)
 					return
 				}

@@ -26,6 +26,8 @@ bind-address = "127.0.0.1:%d"
 [data]
   dir = %q
   wal-dir = %q
+[coordinator]
+  write-timeout = "60s"
 [monitor]
   store-enabled = false
 [http]

@@ -4,6 +4,7 @@ package seriestest
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -122,13 +123,22 @@ func (f *fixture) write(rows ...series.Row) {
 	}
 }
 
+// writeSome does what the contract asks of a caller: a store that says "try
+// later" gets the same rows again.
 func (f *fixture) writeSome(rows ...series.Row) []series.Rejected {
 	f.t.Helper()
-	rejected, err := f.Write(f.t.Context(), rows)
-	if err != nil {
-		f.t.Fatalf("Write: %v", err)
+	for try := 1; ; try++ {
+		rejected, err := f.Write(f.t.Context(), rows)
+		var later *series.TryLaterError
+		switch {
+		case err == nil:
+			return rejected
+		case !errors.As(err, &later) || try == 5:
+			f.t.Fatalf("Write: %v", err)
+		}
+		f.t.Logf("Write, try %d: %v", try, err)
+		time.Sleep(later.After)
 	}
-	return rejected
 }
 
 // day is the query for the test's site over a day from the start.

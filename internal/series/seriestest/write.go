@@ -305,7 +305,7 @@ func testWideRows(t *testing.T, f *fixture) {
 		r := f.row(n)
 		for i := range series.MaxFields {
 			switch {
-			case n == 2 && i%2 == 0:
+			case n == 2 && i%50 == 0:
 				r.Fields = append(r.Fields, uncertain(pointName(i), float64(i+n)))
 			case n == 3 && i%1000 == 1:
 				r.Fields = append(r.Fields, bad(pointName(i)))
@@ -317,5 +317,6 @@ func testWideRows(t *testing.T, f *fixture) {
 	}
 	f.write(rows...)
 	f.same("range", f.rangeOf(f.day()), samplesOf(rows...))
-	f.same("latest", f.latestOf(series.Query{Site: f.site()}), samplesOf(rows[4]))
+	q := series.Query{Site: f.site(), Points: []string{pointName(0), pointName(2500), pointName(4999)}}
+	f.same("latest", f.latestOf(q), samplesOf(f.row(4, good(q.Points[0], 4), good(q.Points[1], 2504), good(q.Points[2], 5003))))
 }

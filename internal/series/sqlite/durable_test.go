@@ -218,3 +218,15 @@ func FuzzFields(f *testing.F) {
 		}
 	})
 }
+
+// The example of docs/formats/series.md.
+func TestFormatExample(t *testing.T) {
+	want := []byte{0x01, 0x10, 0, 0, 0, 0, 0, 0, 0xf8, 0x3f, 0xc8, 0x01, 0x02}
+	got := appendFields(nil, []packed{
+		{1, series.Field{Point: "a", Value: telemetry.Float(1.5)}},
+		{200, series.Field{Point: "b", Quality: telemetry.Bad}},
+	})
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
