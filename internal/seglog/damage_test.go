@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"yunhe/internal/seglog"
+	"yunhe/internal/seglog/crashfs"
 )
 
 // smallLog writes three records of different lengths and returns the bytes
@@ -45,13 +45,18 @@ func smallLog(t testing.TB) (file []byte, records []string, starts, ends []int) 
 
 // openBytes opens a log whose one segment has these bytes and returns what
 // Open and Scan found, which must be the same.
-func openBytes(t testing.TB, file []byte) (found []string, report seglog.Report, dir string) {
+func openBytes(t testing.TB, file []byte) (found []string, report seglog.Report, fsys *crashfs.FS) {
 	t.Helper()
-	dir = t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "0000000000000001.seg"), file, 0o600); err != nil {
+	fsys = crashfs.New()
+	open(t, fsys, nil).Close() // makes the directory
+	f, err := fsys.Open(testDir+"/0000000000000001.seg", os.O_RDWR|os.O_CREATE)
+	if err != nil {
 		t.Fatal(err)
 	}
-	l, report, err := seglog.Open(seglog.Options{Dir: dir, Name: "test", FS: seglog.OS(), Each: func(_ seglog.Position, b []byte) {
+	if _, err := f.WriteAt(file, 0); err != nil {
+		t.Fatal(err)
+	}
+	l, report, err := seglog.Open(seglog.Options{Dir: testDir, Name: "test", FS: fsys, Each: func(_ seglog.Position, b []byte) {
 		found = append(found, string(b))
 	}})
 	if err != nil {
@@ -87,12 +92,12 @@ func openBytes(t testing.TB, file []byte) (found []string, report seglog.Report,
 	}
 	l.Close()
 	var last string
-	l, _, err = seglog.Open(seglog.Options{Dir: dir, Name: "test", FS: seglog.OS(), Each: func(_ seglog.Position, b []byte) { last = string(b) }})
+	l, _, err = seglog.Open(seglog.Options{Dir: testDir, Name: "test", FS: fsys, Each: func(_ seglog.Position, b []byte) { last = string(b) }})
 	if err != nil || last != "new" {
 		t.Fatalf("the record appended behind damage is not found again: %q, %v", last, err)
 	}
 	l.Close()
-	return found, report, dir
+	return found, report, fsys
 }
 
 // TestFlipEveryByte damages each byte: only the record it belongs to is
@@ -111,7 +116,7 @@ func TestFlipEveryByte(t *testing.T) {
 			}
 			want = append(want, r)
 		}
-		found, report, dir := openBytes(t, damaged)
+		found, report, fsys := openBytes(t, damaged)
 		if diff := cmp.Diff(want, found); diff != "" {
 			t.Errorf("byte %d flipped: %s", at, diff)
 		}
@@ -123,9 +128,8 @@ func TestFlipEveryByte(t *testing.T) {
 		if int(d.Offset) != start || int(d.Offset+d.Length) != end || d.Reason == "" || !d.New {
 			t.Errorf("byte %d flipped: reported %+v, want %d to %d", at, d, start, end)
 		}
-		kept, err := os.ReadFile(filepath.Join(dir, d.SetAside))
-		if err != nil || !bytes.Equal(kept, damaged[start:end]) {
-			t.Errorf("byte %d flipped: set aside %q, %v", at, kept, err)
+		if kept := readAll(t, fsys, d.SetAside); !bytes.Equal(kept, damaged[start:end]) {
+			t.Errorf("byte %d flipped: set aside %q", at, kept)
 		}
 	}
 }
@@ -222,15 +226,19 @@ func TestMisplaced(t *testing.T) {
 func TestDamageIsSetAsideOnce(t *testing.T) {
 	file, _, starts, _ := smallLog(t)
 	file[starts[1]+20] ^= 1
-	_, first, dir := openBytes(t, file)
-	l, second, err := seglog.Open(seglog.Options{Dir: dir, Name: "test", FS: seglog.OS()})
+	_, first, fsys := openBytes(t, file)
+	l, second, err := seglog.Open(seglog.Options{Dir: testDir, Name: "test", FS: fsys})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	copies, err := filepath.Glob(filepath.Join(dir, "*.damaged"))
-	if err != nil || len(copies) != 1 {
-		t.Errorf("copies: %v, %v", copies, err)
+	dir, err := fsys.OpenDir(testDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := dir.List()
+	if err != nil || len(files) != 3 {
+		t.Errorf("files: %v, %v; want two segments and one copy", files, err)
 	}
 	if !first.Damage[0].New || second.Damage[0].New || second.Damage[0].SetAside != first.Damage[0].SetAside {
 		t.Errorf("first %+v, second %+v", first.Damage[0], second.Damage[0])
@@ -242,9 +250,24 @@ func TestDamageIsSetAsideOnce(t *testing.T) {
 			t.Errorf("remove: %v", err)
 		}
 	}
-	if _, err := os.Stat(copies[0]); err != nil {
-		t.Error(err)
+	if got := readAll(t, fsys, first.Damage[0].SetAside); int64(len(got)) != first.Damage[0].Length {
+		t.Errorf("the copy has %d bytes", len(got))
 	}
+}
+
+// readAll returns the bytes of a file of the test directory.
+func readAll(t testing.TB, fsys *crashfs.FS, name string) []byte {
+	t.Helper()
+	f, err := fsys.Open(testDir+"/"+name, os.O_RDONLY)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size, _ := f.Size()
+	b := make([]byte, size)
+	if _, err := f.ReadAt(b, 0); err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // badSectors is a file system whose reads fail within one block.
@@ -325,5 +348,3 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
-
-var _ io.ReaderAt = badFile{}

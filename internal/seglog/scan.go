@@ -150,7 +150,7 @@ func (s *scanner) because(reason string) string {
 func (s *scanner) zeros(offset, length int64) bool {
 	for end := offset + length; offset < end; {
 		block := s.w.at(offset, min(readBlock, end-offset))
-		if len(bytes.TrimLeft(block, "\x00")) > 0 {
+		if bytes.Count(block, []byte{0}) < len(block) {
 			return false
 		}
 		offset += int64(len(block))

@@ -79,16 +79,11 @@ func Shuffled(seed uint64) Policy {
 			if r.IntN(4) > 0 { // the size is kept as a page is, or not
 				b = fileOp{offset: int64(len(f.live))}.applyTo(b)
 			}
-			for at := 0; at < min(len(b), len(f.live)); at += pageSize {
-				if r.IntN(2) == 0 {
-					copy(b[at:min(at+pageSize, len(b))], f.live[at:])
-				}
-			}
-			// Bytes that were synced and not written since cannot change.
+			// Pages that were synced and not written since cannot change.
 			touched := f.touched(len(b))
-			for i := range b {
-				if i < len(f.durable) && !touched[i/pageSize] {
-					b[i] = f.durable[i]
+			for at := 0; at < min(len(b), len(f.live)); at += pageSize {
+				if touched[at/pageSize] && r.IntN(2) == 0 {
+					copy(b[at:min(at+pageSize, len(b))], f.live[at:])
 				}
 			}
 			return b
