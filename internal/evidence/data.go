@@ -100,9 +100,9 @@ func checkText(name, s string, limit int) error {
 }
 
 // checkNeeded is checkText for what may not be empty.
-func checkNeeded(name, s string) error {
+func checkNeeded(name, s string, limit int) error {
 	if s == "" {
 		return fmt.Errorf("%s: missing", name)
 	}
-	return checkText(name, s, maxShortText)
+	return checkText(name, s, limit)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"yunhe/internal/telemetry"
 )
@@ -33,8 +34,9 @@ type PointDef struct {
 	Address      uint32 // zero-based
 	RegisterType string
 	WordOrder    string
-	// Scale is the exact decimal that turns the register into Unit: required
-	// for counters, empty where there is none (texts, flags, states).
+	// Scale turns the register into Unit: an exact decimal, required for
+	// counters; for others also a fraction (2500000/9), or empty where there is
+	// none (texts, flags, states).
 	Scale       string
 	CounterBits uint8 // width at which a counter wraps; 0 if it does not or is none
 }
@@ -148,8 +150,9 @@ func parseType(s string) telemetry.Type {
 // kindPattern is the form of device kinds: they become measurements.
 var kindPattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
 
-// scalePattern is the form of scales: exact decimals.
-var scalePattern = regexp.MustCompile(`^-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?$`)
+// scalePattern is the form of scales: exact decimals, and fractions of one and
+// a whole number.
+var scalePattern = regexp.MustCompile(`^-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?(/[1-9][0-9]{0,9})?$`)
 
 // Check reports what makes d no definition. Its points are sorted by name.
 func (d Definition) Check() error {
@@ -195,7 +198,7 @@ func (p PointDef) check() error {
 		return fmt.Errorf("%s is a %s of type %s in %s, not a %s of type %s in %s",
 			p.Quantity, info.Class, info.Type, info.Unit, p.Class, p.Type, p.Unit)
 	}
-	if err := cmp.Or(checkNeeded("table", p.Table), checkNeeded("register type", p.RegisterType),
+	if err := cmp.Or(checkNeeded("table", p.Table, maxShortText), checkNeeded("register type", p.RegisterType, MaxText),
 		checkText("word order", p.WordOrder, maxShortText)); err != nil {
 		return err
 	}
@@ -204,6 +207,8 @@ func (p PointDef) check() error {
 		return errors.New("a counter needs a scale, 1 if its register is in the unit")
 	case p.Scale != "" && !scalePattern.MatchString(p.Scale):
 		return fmt.Errorf("scale %.60q is not a decimal like 0.01", p.Scale)
+	case p.Class == telemetry.Counter && strings.Contains(p.Scale, "/"):
+		return fmt.Errorf("scale %.60q: a counter needs an exact decimal", p.Scale)
 	case p.CounterBits > 64 || p.CounterBits > 0 && p.Class != telemetry.Counter:
 		return fmt.Errorf("%d counter bits for a %s", p.CounterBits, p.Class)
 	}

@@ -98,7 +98,7 @@ func randomBatch(rng *rand.Rand) Content {
 func TestContentIsWhatFxamackerEncodes(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	contents := []Content{testBatch(), testEvent(t)}
-	for range 300 {
+	for range 100 {
 		contents = append(contents, randomBatch(rng))
 	}
 	for _, c := range contents {
@@ -284,7 +284,7 @@ func TestRebuildGivesTheSameBytes(t *testing.T) {
 	k := testKey(t, 1)
 	rng := rand.New(rand.NewPCG(3, 4))
 	contents := []Content{testBatch()}
-	for range 100 {
+	for range 30 {
 		contents = append(contents, randomBatch(rng))
 	}
 	for _, c := range contents {

@@ -93,7 +93,7 @@ func (e ClockStep) Encode() ([]byte, error) { return encodeEvent(e) }
 // Check reports what makes e no start of an epoch.
 func (e Epoch) Check() error {
 	if err := cmp.Or(telemetry.CheckID(e.Site), telemetry.CheckID(e.Gateway),
-		checkNeeded("journal", e.Journal), checkNeeded("agent", e.Agent)); err != nil {
+		checkNeeded("journal", e.Journal, maxShortText), checkNeeded("agent", e.Agent, maxShortText)); err != nil {
 		return err
 	}
 	if none := e.PrevJID == 0; none != (e.PrevJSeq == 0) || none != e.PrevHash.IsZero() {

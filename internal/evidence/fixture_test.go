@@ -40,7 +40,7 @@ func testBatch() Content {
 		Readings: []telemetry.Reading{
 			{Point: "active_power", Time: at, Type: telemetry.TypeFloat, Value: telemetry.Float(-1234.5)},
 			{Point: "alarm", Time: at, Type: telemetry.TypeUint, Value: telemetry.Uint(1<<64 - 1)},
-			{Point: "import_total", Time: at, Type: telemetry.TypeFloat, Value: telemetry.Float(81234.56), Raw: []byte{0x00, 0x7b, 0xf4, 0x00}},
+			{Point: "import_total", Time: at, Type: telemetry.TypeFloat, Value: telemetry.Float(81234.56), Raw: []byte{0x00, 0x7b, 0xf4, 0x40}},
 			{Point: "running", Time: at, Type: telemetry.TypeBool, Value: telemetry.Bool(true), Quality: telemetry.Uncertain},
 			{Point: "temperature", Time: at, Type: telemetry.TypeFloat, Quality: telemetry.Bad, Raw: []byte{0x80, 0x00}},
 			{Point: "active_power", Time: at.Add(time.Second), Type: telemetry.TypeFloat, Value: telemetry.Float(0)},

@@ -34,7 +34,7 @@ func (r Record) Encode() ([]byte, error) {
 
 // Check reports what makes r no record.
 func (r Record) Check() error {
-	err := cmp.Or(checkNeeded("type", r.Type), telemetry.CheckID(r.Site), telemetry.CheckID(r.Gateway))
+	err := cmp.Or(checkNeeded("type", r.Type, maxShortText), telemetry.CheckID(r.Site), telemetry.CheckID(r.Gateway))
 	if r.Device != "" {
 		err = cmp.Or(err, telemetry.CheckID(r.Device))
 	}

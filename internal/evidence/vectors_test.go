@@ -159,7 +159,7 @@ func vectorBatches() map[string][]telemetry.Reading {
 	unsure := float("temperature", 21.5)
 	unsure.Quality = telemetry.Uncertain
 	counter := float("import_total", 81234.56)
-	counter.Raw = []byte{0x00, 0x7b, 0xf4, 0x00}
+	counter.Raw = []byte{0x00, 0x7b, 0xf4, 0x40}
 	return map[string][]telemetry.Reading{
 		"good":                    {float("active_power", -1234.5), float("frequency", 49.98), float("tiny", 5e-324), float("whole", 100)},
 		"uncertain":               {unsure},
