@@ -354,3 +354,22 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestCounterWidth(t *testing.T) {
+	for point, want := range map[string]uint8{
+		"type: u16, address: 0":                               16,
+		"type: u32, address: 0":                               32,
+		"type: u64, address: 0, counter_bits: 48":             48,
+		"type: f32, address: 0":                               0,
+		"type: bcd32, address: 0":                             0,
+		"type: u16, parts: [{address: 0}, {address: 1}]":      0,
+		"type: u32, address: 0, bits: {from: 0, count: 24}":   24,
+		"type: u8, address: 0":                                8,
+		"type: s32, address: 0, scale: 0.1, reset: power_off": 32,
+	} {
+		p := onePoint(t, "  - {name: x, quantity: active_energy_import, "+point+"}\n")
+		if got := p.Points[0].Describe().CounterBits; got != want {
+			t.Errorf("%s: %d bits, want %d", point, got, want)
+		}
+	}
+}

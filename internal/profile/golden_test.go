@@ -201,6 +201,9 @@ func TestSDM630NeedsFewReads(t *testing.T) {
 		t.Errorf("boundary batch: %d counters in %v", len(counters.Points()), counters.Blocks)
 	}
 	t.Logf("20 values: %v; %d values: %v", typical.Blocks, len(all.Points()), all.Blocks)
+	if !p.Link.Even {
+		t.Error("the meter refuses odd counts")
+	}
 	for _, b := range append(typical.Blocks, all.Blocks...) {
 		if b.Count > 60 || b.Count%2 != 0 {
 			t.Errorf("block %v: at most 60 registers and an even count", b)
@@ -237,5 +240,45 @@ func TestSimulatedDevicesDecode(t *testing.T) {
 				t.Errorf("%s: %s %v became %v", id, r.Point, want, r.Value.Text())
 			}
 		}
+	}
+}
+
+func TestCheckSteps(t *testing.T) {
+	const head = `profile: x
+version: 1
+kind: heat_meter
+vendor: v
+model: m
+confidence: low
+sources: [s]
+table: holding
+link: {protocol: modbus, max_registers: 10}
+points: [{name: a, quantity: voltage, address: 0, type: u16}]
+match:
+  - `
+	read := device(image(t, profile.Holding, map[uint16]string{0: "12345A41 42330000 FFF6"}))
+	for step, matches := range map[string]bool{
+		"{address: 0, type: u16, mask: 0xFF00, equals: [0x1200]}":         true,
+		"{address: 0, type: u16, equals: [0x1200]}":                       false,
+		"{address: 0, type: u16, equals: [7, 4660]}":                      true,
+		"{address: 1, type: string, length: 2, equals: [ZAB3]}":           true,
+		"{address: 1, type: string, length: 2, equals: [ZAB]}":            false,
+		"{address: 4, type: s16, between: [-11, -10]}":                    true,
+		"{address: 4, type: s16, between: [-9, 0]}":                       false,
+		"{address: 4, type: s16, equals: [-10]}":                          true,
+		"{address: 0, type: u16, bits: {from: 4, count: 4}, equals: [3]}": true,
+	} {
+		p, err := profile.Parse("x.yaml", []byte(head+step+"\n"))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if err := p.Check(t.Context(), read); errors.Is(err, profile.ErrNoMatch) == matches || (err == nil) != matches {
+			t.Errorf("%s: %v, want a match: %v", step, err, matches)
+		}
+	}
+	p := load(t, "eastron-sdm630")
+	if err := p.Check(t.Context(), (&sunspecMap{}).read); err == nil || errors.Is(err, profile.ErrNoMatch) {
+		t.Errorf("a device that does not answer: %v", err)
 	}
 }

@@ -278,3 +278,23 @@ func TestBisectRemembersABorderThatNoReadMayCross(t *testing.T) {
 		}
 	}
 }
+
+func TestPlanOfGroups(t *testing.T) {
+	p := madeUp(t, Link{MaxRegisters: 10}, nil, Range{Holding, 0, 1}, Range{Holding, 20, 1})
+	p.Points[1].Group = Slow
+	for groups, want := range map[Groups]int{Fast: 0, Slow: 20} {
+		pl, _ := p.Plan(Options{Groups: groups})
+		if len(pl.Blocks) != 1 || int(pl.Blocks[0].Address) != want {
+			t.Errorf("group %d reads %v", groups, pl.Blocks)
+		}
+	}
+}
+
+func TestRefusedCompanionCostsOnlyItself(t *testing.T) {
+	p := madeUp(t, Link{MaxRegisters: 10}, nil, Range{Holding, 0, 2}, Range{Holding, 4, 2})
+	p.Atomic = [][]string{{"p0", "p1"}}
+	pl, _ := p.Plan(Options{Refused: []Range{{Holding, 5, 1}}})
+	if want := []Block{{Holding, 0, 2}}; !slices.Equal(pl.Blocks, want) {
+		t.Errorf("%v, want %v: the other value of the group can still be read", pl.Blocks, want)
+	}
+}

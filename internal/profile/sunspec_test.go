@@ -284,3 +284,16 @@ func FuzzSunSpecWalk(f *testing.F) {
 		}
 	})
 }
+
+func TestSecondModelOfAKindHasNamesOfItsOwn(t *testing.T) {
+	m := newSunspecMap(40000).model(1, commonModel("1")...).model(103, inverter103()...).model(103, inverter103()...).model(0xFFFF)
+	p, err := profile.Discover(t.Context(), m.read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, _ := p.Point("active_power")
+	b, ok := p.Point("active_power_2")
+	if !ok || b.Address != a.Address+52 {
+		t.Errorf("%+v, %+v", a, b)
+	}
+}
