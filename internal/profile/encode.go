@@ -107,6 +107,9 @@ func (e *encoder) point(p *Point, v telemetry.Value) error {
 	if b, ok := v.AsBool(); ok && b {
 		x = 1
 	}
+	if v.Type() == telemetry.TypeFloat && e.quick(p, own[0], x) {
+		return nil
+	}
 	n := 0
 	if p.Exponent != nil {
 		n = e.exponents[p.exponentRange()]

@@ -122,3 +122,35 @@ func (e *encoder) text(o operand, at []Range, s string) error {
 	e.im.write(at, (o.order & BADC).reorder(raw))
 	return nil
 }
+
+// quick writes the value of a single register with a small decimal scale
+// without big numbers: a month of simulated history has millions of them. It
+// leaves alone whatever it might round the other way, or refuse.
+func (e *encoder) quick(p *Point, at []Range, x float64) bool {
+	f := &p.formula
+	if len(f.parts) != 1 || f.exponent != 0 || f.choice != nil || len(f.factors) != 0 || f.offset.coef != nil || !f.scale.Exact() {
+		return false
+	}
+	o, scale := f.parts[0].operand, f.scale.Num
+	switch {
+	case o.typ == F64 && scale.IsOne():
+		e.word(o, at, math.Float64bits(x))
+		return true
+	case o.typ == F32 && scale.IsOne() && math.Abs(x) < math.MaxFloat32:
+		e.word(o, at, uint64(math.Float32bits(float32(x))))
+		return true
+	case !o.typ.integer() || o.typ.bcd() || o.width() > 48 || scale.exp > 0 || scale.exp < -22 || !scale.int().IsInt64():
+		return false
+	}
+	v := x * tens[-scale.exp] / float64(scale.int().Int64())
+	n := math.Round(v)
+	lo, hi := 0.0, float64(mask(o.width()))
+	if o.typ.signed() {
+		lo, hi = -math.Ldexp(1, o.width()-1), math.Ldexp(1, o.width()-1)-1
+	}
+	if n < lo || n > hi || math.Abs(math.Abs(v-n)-0.5) < 1e-3 {
+		return false
+	}
+	e.word(o, at, uint64(int64(n)))
+	return true
+}

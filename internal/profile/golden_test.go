@@ -282,3 +282,19 @@ match:
 		t.Errorf("a device that does not answer: %v", err)
 	}
 }
+
+func BenchmarkEncode(b *testing.B) {
+	p := load(b, "eastron-sdm630")
+	plan, _ := p.Plan(profile.Options{})
+	in := map[string]telemetry.Value{}
+	for _, pt := range plan.Points() {
+		in[pt.Name] = telemetry.Float(230.517)
+	}
+	im := profile.Image{}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := p.EncodeInto(im, in); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
