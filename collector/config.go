@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"path/filepath"
 	"time"
 )
@@ -28,7 +29,7 @@ type Config struct {
 // Broker says where and as whom to connect.
 type Broker struct {
 	URL          string // mqtt://host:port or mqtts://host:port
-	ClientID     string // empty means yunhe-<host>
+	ClientID     string // empty means <user>-<host>, without a user yunhe-<host>
 	User         string
 	PasswordFile string // one line; needs User
 	CAFile       string // PEM; empty means the roots of the system
@@ -105,7 +106,7 @@ func (c Config) WithDefaults() Config {
 		c.Series.Path = filepath.Join(c.StateDir, "series.db")
 	}
 	if c.Broker.ClientID == "" {
-		c.Broker.ClientID = "yunhe-" + c.Host
+		c.Broker.ClientID = cmp.Or(c.Broker.User, "yunhe") + "-" + c.Host
 	}
 	return c
 }

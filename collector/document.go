@@ -142,7 +142,6 @@ func (s *section) texts(name string, to *[]string) {
 		v, ok := scalar(e)
 		if !ok {
 			s.fault(key, nodeLine(e), "has no plain value: give one, or remove the line")
-			continue
 		}
 		*to = append(*to, v)
 	}

@@ -141,7 +141,7 @@ func (d *document) check(c Config) {
 		d.fault("file", 1, "%s", err)
 	}
 	for _, f := range meaning {
-		if !slices.ContainsFunc(d.faults, func(g Fault) bool { return g.Key == f.Key }) {
+		if !slices.ContainsFunc(d.faults, func(g Fault) bool { return g.Key == f.Key || strings.HasPrefix(f.Key, g.Key+".") }) {
 			d.fault(f.Key, d.line(f.Key), "%s", f.Text)
 		}
 	}
