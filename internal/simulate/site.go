@@ -7,6 +7,7 @@ package simulate
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -39,6 +40,9 @@ type Options struct {
 	Seed  uint64
 	// Now is the clock: the real one, or a virtual one that somebody advances.
 	Now func() time.Time
+	// Listen are the addresses of the sockets: heat pump, inverter, and the line
+	// of the three meters; nil means free loopback ports.
+	Listen []string
 	// OnReply, when set, is told of each good answer before it is sent.
 	OnReply func(device.Reply)
 }
@@ -99,7 +103,7 @@ func NewSite(o Options) (*Site, error) {
 	if err := s.build(o); err != nil {
 		return nil, fmt.Errorf("simulate site: %w", err)
 	}
-	if err := s.listen(); err != nil {
+	if err := s.listen(o.Listen); err != nil {
 		s.close()
 		return nil, fmt.Errorf("simulate site: %w", err)
 	}
@@ -143,19 +147,26 @@ func loadProfile(id string) (*profile.Profile, error) {
 
 // listen puts heat pump and inverter on sockets of their own and the three
 // meters behind one, as a converter for a whole RS-485 line does.
-func (s *Site) listen() error {
-	for _, line := range [][]string{{HeatPump}, {Inverter}, {MainMeter, HeatMeter, LevelProbe}} {
+func (s *Site) listen(at []string) error {
+	lines := [][]string{{HeatPump}, {Inverter}, {MainMeter, HeatMeter, LevelProbe}}
+	if at == nil {
+		at = slices.Repeat([]string{"127.0.0.1:0"}, len(lines))
+	}
+	if len(at) != len(lines) {
+		return fmt.Errorf("%d addresses to listen on: %d are needed", len(at), len(lines))
+	}
+	for i, line := range lines {
 		units := modbusserver.Units{}
-		for i, name := range line {
-			units[uint8(i+1)] = s.devices[name]
+		for unit, name := range line {
+			units[uint8(unit+1)] = s.devices[name]
 		}
-		server, err := modbusserver.ListenTCP("127.0.0.1:0", units)
+		server, err := modbusserver.ListenTCP(at[i], units)
 		if err != nil {
 			return err
 		}
 		s.servers = append(s.servers, server)
-		for i, name := range line {
-			e := Endpoint{Device: name, Profile: s.devices[name].Profile().ID, Address: "tcp://" + server.Addr(), Unit: uint8(i + 1)}
+		for unit, name := range line {
+			e := Endpoint{Device: name, Profile: s.devices[name].Profile().ID, Address: "tcp://" + server.Addr(), Unit: uint8(unit + 1)}
 			if name == Inverter {
 				e.Profile = "sunspec"
 			}
@@ -163,9 +174,9 @@ func (s *Site) listen() error {
 		}
 	}
 	gauge := s.devices[RainGauge]
-	at := gauge.Profile().Link.I2CAddress
-	s.i2c = i2cdev.NewBus(I2CPath, map[uint8]*device.Device{at: gauge})
-	s.ends = append(s.ends, Endpoint{Device: RainGauge, Profile: gauge.Profile().ID, Address: "i2c:" + I2CPath, I2C: at})
+	address := gauge.Profile().Link.I2CAddress
+	s.i2c = i2cdev.NewBus(I2CPath, map[uint8]*device.Device{address: gauge})
+	s.ends = append(s.ends, Endpoint{Device: RainGauge, Profile: gauge.Profile().ID, Address: "i2c:" + I2CPath, I2C: address})
 	return nil
 }
 
