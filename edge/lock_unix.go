@@ -30,6 +30,9 @@ func lockState(dir string) (*stateLock, error) {
 	return &stateLock{f}, nil
 }
 
+// nonBlock keeps the opening of a serial port from waiting for a carrier.
+const nonBlock = unix.O_NONBLOCK
+
 // release lets the next agent in; it may be called on nil.
 func (l *stateLock) release() error {
 	if l == nil {

@@ -15,7 +15,7 @@ import (
 // Device polls one device.
 type Device struct {
 	cfg  Config
-	grid grid
+	grid Grid
 
 	// Owned by Poll.
 	profile    *profile.Profile // nil until a SunSpec device is discovered
@@ -43,7 +43,7 @@ type planKey struct {
 // has none of the chosen points.
 func New(cfg Config) (*Device, error) {
 	d := &Device{
-		cfg: cfg, grid: grid{cfg.Fast, cfg.Slow}, profile: cfg.Profile,
+		cfg: cfg, grid: Grid{cfg.Fast, cfg.Slow}, profile: cfg.Profile,
 		memory: newMemory(), plans: map[planKey]*profile.Plan{}, last: map[string]telemetry.Reading{},
 		status: Status{State: Starting},
 	}
@@ -61,14 +61,14 @@ func New(cfg Config) (*Device, error) {
 // Run polls until ctx ends.
 func (d *Device) Run(ctx context.Context) error {
 	defer d.flush(context.WithoutCancel(ctx))
-	tick := d.grid.next(d.cfg.Clock.Now())
+	tick := d.grid.Next(d.cfg.Clock.Now())
 	for d.wait(ctx, &tick) {
 		if err := d.Poll(ctx, tick); err != nil && ctx.Err() == nil {
 			d.fail(err)
 		}
 		now := d.cfg.Clock.Now()
 		skipped, missed := d.grid.catchUp(tick, now)
-		tick = d.grid.next(now)
+		tick = d.grid.Next(now)
 		if !missed.IsZero() {
 			tick = missed
 			skipped--
@@ -92,7 +92,7 @@ func (d *Device) wait(ctx context.Context, tick *time.Time) bool {
 		if left <= 0 {
 			return ctx.Err() == nil
 		}
-		if next := d.grid.next(now); next.Before(*tick) {
+		if next := d.grid.Next(now); next.Before(*tick) {
 			*tick = next
 			continue
 		}
@@ -116,27 +116,27 @@ func (d *Device) Poll(ctx context.Context, tick time.Time) error {
 	if d.profile == nil {
 		return nil // no model chain found yet: there is nothing to be bad
 	}
-	w := d.grid.at(tick)
+	w := d.grid.At(tick)
 	var errs []error
-	rest := profile.WithCounters
-	if w.boundary {
+	if w.Boundary {
 		errs = append(errs, d.boundary(ctx))
 		d.retryRefused(ctx)
 	}
-	if w.boundary || d.gather != nil {
-		rest = profile.NoCounters
-	}
-	var groups profile.Groups
-	if w.fast {
-		groups |= profile.Fast
-	}
-	if w.slow {
-		groups |= profile.Slow
-	}
-	if groups != 0 {
-		errs = append(errs, d.rest(ctx, tick, planKey{groups, rest}, w.boundary))
+	if w.Groups != 0 {
+		key := planKey{w.Groups, RestOf(w.Boundary, d.gather != nil)}
+		errs = append(errs, d.rest(ctx, tick, key, w.Boundary))
 	}
 	return errors.Join(errs...)
+}
+
+// RestOf says which points a poll reads beside a boundary batch: counters
+// were read already on a quarter hour, and are read then only on a metered
+// link.
+func RestOf(boundary, metered bool) profile.CounterFilter {
+	if boundary || metered {
+		return profile.NoCounters
+	}
+	return profile.WithCounters
 }
 
 // boundary reads all counters and hands them over as a boundary batch.

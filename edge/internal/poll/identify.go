@@ -63,7 +63,7 @@ func (d *Device) adopt(p *profile.Profile, id profile.Identity) error {
 		Vendor: cmp.Or(id.Manufacturer, p.Vendor), Model: cmp.Or(id.Model, p.Model),
 		Serial: id.Serial, Firmware: id.Firmware,
 	}
-	pl, err := p.Plan(selection(p, d.cfg.Points))
+	pl, err := p.Plan(Selection(p, d.cfg.Points))
 	if err != nil {
 		return err
 	}
@@ -90,9 +90,9 @@ func (d *Device) adopt(p *profile.Profile, id profile.Identity) error {
 	return nil
 }
 
-// selection turns the names of a config into what is added to and left out of
+// Selection turns the names of a config into what is added to and left out of
 // what the profile enables.
-func selection(p *profile.Profile, points []string) profile.Options {
+func Selection(p *profile.Profile, points []string) profile.Options {
 	if len(points) == 0 {
 		return profile.Options{}
 	}

@@ -22,7 +22,7 @@ func (d *Device) plan(key planKey) (*profile.Plan, error) {
 	if pl, ok := d.plans[key]; ok {
 		return pl, nil
 	}
-	o := selection(d.profile, d.cfg.Points)
+	o := Selection(d.profile, d.cfg.Points)
 	o.Groups, o.Counters, o.Refused = key.groups, key.counters, d.refused
 	pl, err := d.profile.Plan(o)
 	if err != nil {

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+	"text/tabwriter"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"yunhe/edge"
+)
+
+// cli is the command line.
+type cli struct {
+	Version kong.VersionFlag `help:"Print the version."`
+
+	Run    runCommand    `cmd:"" help:"Read devices and send until stopped."`
+	Check  checkCommand  `cmd:"" help:"Check config, profiles, secrets and device files; touches no device."`
+	Plan   planCommand   `cmd:"" help:"Show what is read in how many requests, how busy the buses get, and the volume of a month."`
+	Key    keyCommand    `cmd:"" help:"Print the public key to enrol; makes the key if there is none."`
+	Status statusCommand `cmd:"" help:"Show the state of the running agent."`
+}
+
+// output is where commands write.
+type output struct{ stdout, stderr io.Writer }
+
+// json writes v, indented.
+func (o *output) json(v any) error {
+	e := json.NewEncoder(o.stdout)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// configFlag is shared by all commands.
+type configFlag struct {
+	Config string `short:"c" default:"/etc/yunhe-edge/edge.yaml" placeholder:"FILE" help:"Config file (${default})."`
+}
+
+// load reads the config; its faults have an exit code of their own.
+func (f configFlag) load() (edge.Config, error) {
+	cfg, err := edge.Load(f.Config)
+	if err != nil {
+		return cfg, exitError{err, exitConfig}
+	}
+	return cfg, nil
+}
+
+// gcPercent keeps the heap small at the price of some processor time: small
+// gateways have 64 to 256 MB of memory in all.
+const gcPercent = 50
+
+type runCommand struct {
+	configFlag
+	LogLevel slog.Level `default:"info" help:"debug, info, warn or error."`
+}
+
+// Run runs the agent.
+func (c *runCommand) Run(ctx context.Context, o *output) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	debug.SetGCPercent(gcPercent)
+	log := slog.New(slog.NewTextHandler(o.stderr, &slog.HandlerOptions{Level: c.LogLevel}))
+	return edge.Run(ctx, cfg, edge.Deps{Logger: log, Version: programVersion()})
+}
+
+type checkCommand struct {
+	configFlag
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Run checks and fails with exit code 4 if anything but the config is wrong.
+func (c *checkCommand) Run(o *output) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	findings, ok := edge.Check(cfg)
+	if c.JSON {
+		if err := o.json(findings); err != nil {
+			return err
+		}
+	} else {
+		for _, f := range findings {
+			state, fault := "ok   ", ""
+			if f.Fault != "" {
+				state, fault = "FAULT", ": "+f.Fault
+			}
+			fmt.Fprintf(o.stdout, "%s  %s%s\n", state, f.What, fault)
+		}
+	}
+	if !ok {
+		return exitError{fmt.Errorf("%s: the agent would not work as it should", c.Config), exitCheck}
+	}
+	return nil
+}
+
+type keyCommand struct {
+	configFlag
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Run prints the public key.
+func (c *keyCommand) Run(o *output) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	key, err := edge.Key(cfg)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return o.json(key)
+	}
+	if key.Created {
+		fmt.Fprintf(o.stderr, "made a new key in %s\n", cfg.KeyFile)
+	}
+	fmt.Fprintf(o.stdout, "%s\n%s\n", key.Text, key.Fingerprint)
+	return nil
+}
+
+type planCommand struct {
+	configFlag
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Run prints the plan.
+func (c *planCommand) Run(o *output) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	p, err := edge.Plan(cfg)
+	if err != nil {
+		return exitError{err, exitConfig}
+	}
+	if c.JSON {
+		return o.json(p)
+	}
+	for _, b := range p.Buses {
+		fmt.Fprintf(o.stdout, "bus %s  %s  busy %.1f %%  slowest cycle %.0f ms\n", b.ID, b.Address, 100*b.Load, b.SlowestCycleMs)
+		w := tabwriter.NewWriter(o.stdout, 2, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "  device\tprofile\tfast\tslow\tpoints\treads\tms\tMB a month\t")
+		for _, d := range b.Devices {
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%d\t%d\t%.0f\t%.1f\t%s\n", d.ID, d.Profile, d.Fast, d.Slow, d.Points, len(d.Reads), d.CycleMs, d.MonthMB, d.Note)
+		}
+		if err := w.Flush(); err != nil {
+			return err
+		}
+		if b.Load > 1 {
+			fmt.Fprintf(o.stdout, "  the bus cannot carry this: polls will be skipped; read less often or fewer points\n")
+		}
+	}
+	fmt.Fprintf(o.stdout, "the link carries about %.1f MB a month\n", p.MonthMB)
+	return nil
+}
+
+type statusCommand struct {
+	configFlag
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Run asks the running agent.
+func (c *statusCommand) Run(ctx context.Context, o *output) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	s, err := edge.QueryStatus(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return o.json(s)
+	}
+	return printStatus(o.stdout, s)
+}
