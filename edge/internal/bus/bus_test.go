@@ -317,12 +317,12 @@ func TestIdleConnection(t *testing.T) {
 		_ = read(d, 0)
 		time.Sleep(59 * time.Second)
 		synctest.Wait()
-		if !f.isOpen {
+		if !f.isOpen.Load() {
 			t.Error("closed within a minute")
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if f.isOpen {
+		if f.isOpen.Load() {
 			t.Error("still open after a minute")
 		}
 		begin := time.Now()
@@ -387,7 +387,7 @@ func TestStopAndLimits(t *testing.T) {
 		if err := read(d, 0); !errors.Is(err, ErrStopped) {
 			t.Errorf("late request: %v", err)
 		}
-		if f.isOpen {
+		if f.isOpen.Load() {
 			t.Error("the line is still open")
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,8 +20,8 @@ type fakeLine struct {
 	dial   func(n int) (time.Duration, error)
 	gap    time.Duration
 
+	isOpen atomic.Bool
 	mu     sync.Mutex
-	isOpen bool
 	asking bool
 	opens  int
 	count  map[uint8]int
@@ -35,7 +36,7 @@ type asked struct {
 
 func (f *fakeLine) open(_ context.Context, timeout time.Duration) error {
 	f.mu.Lock()
-	if f.isOpen {
+	if f.isOpen.Load() {
 		f.t.Error("line is opened twice")
 	}
 	f.opens++
@@ -48,14 +49,14 @@ func (f *fakeLine) open(_ context.Context, timeout time.Duration) error {
 			return err
 		}
 	}
-	f.isOpen = true
+	f.isOpen.Store(true)
 	return nil
 }
 
 func (f *fakeLine) ask(_ context.Context, q question) ([]byte, error) {
 	f.mu.Lock()
-	if !f.isOpen || f.asking {
-		f.t.Errorf("asked unit %d with open=%v asking=%v", q.unit, f.isOpen, f.asking)
+	if !f.isOpen.Load() || f.asking {
+		f.t.Errorf("asked unit %d with open=%v asking=%v", q.unit, f.isOpen.Load(), f.asking)
 	}
 	f.asking = true
 	if f.count == nil {
@@ -77,10 +78,10 @@ func (f *fakeLine) ask(_ context.Context, q question) ([]byte, error) {
 }
 
 func (f *fakeLine) close() error {
-	if !f.isOpen {
+	if !f.isOpen.Load() {
 		f.t.Error("closed line is closed")
 	}
-	f.isOpen = false
+	f.isOpen.Store(false)
 	return nil
 }
 

@@ -63,8 +63,10 @@ func (l *rtuLine) ask(ctx context.Context, q question) ([]byte, error) {
 	var refused Exception
 	if err != nil && !errors.As(err, &refused) {
 		// The answer may still come, and would fit the next question as well
-		// as this one: no transaction number tells them apart.
+		// as this one: no transaction number tells them apart. Waiting for it
+		// now puts the cost on who caused it.
 		l.late = min(q.timeout, maxQuiet)
+		_ = l.drain(ctx, q.timeout) // what remains of it is done before the next question
 	}
 	return raw, err
 }
@@ -73,23 +75,27 @@ func (l *rtuLine) ask(ctx context.Context, q question) ([]byte, error) {
 // waits until nothing has come for as long as the device was given, because
 // that answer may be on its way; patience ends after twice that.
 func (l *rtuLine) drain(ctx context.Context, timeout time.Duration) error {
-	silence := l.late
-	limit := time.Now().Add(silence + timeout)
+	begin := time.Now()
+	silent, limit := begin.Add(l.late), begin.Add(l.late+timeout)
 	buf := make([]byte, rtuBuffer)
 	for {
-		_, err := l.port.ReadBefore(buf, time.Now().Add(max(silence, look)))
+		now := time.Now()
+		wait := max(look, min(silent.Sub(now), glance))
+		n, err := l.port.ReadBefore(buf, now.Add(wait))
+		now = time.Now()
 		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			l.late = 0
-			return ctx.Err()
-		case err != nil:
-			return lineError(err)
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case time.Now().After(limit):
+		case n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && !now.Before(silent):
+			l.late = 0
+			return nil
+		case err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
+			return lineError(err)
+		case now.After(limit):
 			return fmt.Errorf("%w: the line is never silent", ErrReply)
+		case n > 0:
+			silent = now.Add(max(l.late, strayGap))
 		}
-		silence = max(silence, strayGap)
 	}
 }
 
@@ -99,6 +105,9 @@ const strayGap = 20 * time.Millisecond
 // look is how long a look at an idle line takes at least: a deadline that has
 // passed would hide what is there.
 const look = time.Millisecond
+
+// glance is how long a wait for silence goes without asking whether to stop.
+const glance = 50 * time.Millisecond
 
 // rtuBuffer holds an echo of the question, noise and the longest frame.
 const rtuBuffer = 512

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"net"
 	"testing"
 	"time"
 
@@ -166,6 +167,33 @@ func TestRTUNoise(t *testing.T) {
 	raw, _, err := d.Read(t.Context(), profile.Input, 5, 2)
 	if err != nil || !bytes.Equal(raw, []byte{0, 5, 0, 6}) {
 		t.Errorf("% x, %v: took what was on the line before", raw, err)
+	}
+}
+
+// TestRTUOverTCPInPieces: a converter hands on bytes as they come; the parts of
+// an answer or a refusal still belong together, and none is left for the next.
+func TestRTUOverTCPInPieces(t *testing.T) {
+	host := script(t, 8, func(n int, request []byte, c net.Conn) {
+		answer := modbusserver.Seal([]byte{request[0], 3, 2, request[2], request[3]})
+		if n == 0 {
+			answer = modbusserver.Seal([]byte{request[0], 0x83, 2})
+		}
+		for i := range answer {
+			_, _ = c.Write(answer[i : i+1])
+			time.Sleep(3 * time.Millisecond)
+		}
+	})
+	b := runBus(t, Options{Address: Address{Kind: RTUOverTCP, Host: host}})
+	d := add(t, b, "d", 1, profile.Link{Timeout: 2 * time.Second})
+	if _, _, err := d.Read(t.Context(), profile.Holding, 0x0101, 1); !isException(err, IllegalAddress) {
+		t.Errorf("refusal: %v", err)
+	}
+	raw, _, err := d.Read(t.Context(), profile.Holding, 0x0202, 1)
+	if err != nil || !bytes.Equal(raw, []byte{2, 2}) {
+		t.Errorf("answer: % x, %v", raw, err)
+	}
+	if s := b.Stats(); s.Connects != 1 {
+		t.Errorf("%d connections", s.Connects)
 	}
 }
 

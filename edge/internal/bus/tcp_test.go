@@ -128,9 +128,9 @@ func freeHost(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// script serves Modbus TCP by a rule that may break every rule. reply gets
-// each request in order, over all connections, and writes what it likes.
-func script(t *testing.T, reply func(n int, request []byte, c net.Conn)) string {
+// script serves requests of a size by a rule that may break every rule. reply
+// gets each request in order, over all connections, and writes what it likes.
+func script(t *testing.T, size int, reply func(n int, request []byte, c net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -147,7 +147,7 @@ func script(t *testing.T, reply func(n int, request []byte, c net.Conn)) string 
 			}
 			_ = c.SetDeadline(time.Now().Add(5 * time.Second))
 			for {
-				request := make([]byte, 12)
+				request := make([]byte, size)
 				if _, err := io.ReadFull(c, request); err != nil {
 					break
 				}
@@ -269,7 +269,7 @@ func TestTCPRepliesOutOfStep(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := runBus(t, Options{Address: Address{Kind: ModbusTCP, Host: script(t, c.reply)}})
+			b := runBus(t, Options{Address: Address{Kind: ModbusTCP, Host: script(t, 12, c.reply)}})
 			first, second := add(t, b, "first", 1, profile.Link{Timeout: timeout}), add(t, b, "second", 1, profile.Link{Timeout: 2 * time.Second, Retries: 1})
 			got, err := readOne(first, 0x0101)
 			if !errors.Is(err, c.want) || err != nil && !strings.Contains(err.Error(), c.says) {
@@ -292,7 +292,7 @@ func TestTCPRepliesOutOfStep(t *testing.T) {
 }
 
 func TestCoilCountIsChecked(t *testing.T) {
-	b := runBus(t, Options{Address: Address{Kind: ModbusTCP, Host: script(t, func(_ int, request []byte, c net.Conn) {
+	b := runBus(t, Options{Address: Address{Kind: ModbusTCP, Host: script(t, 12, func(_ int, request []byte, c net.Conn) {
 		_, _ = c.Write(frame(request, 1, 1, 0xFF))
 	})}})
 	if _, _, err := add(t, b, "d", 1, profile.Link{}).Read(t.Context(), profile.Coil, 0, 9); !errors.Is(err, ErrReply) {
