@@ -94,3 +94,12 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestDeepNestingIsRefused: a file of brackets must not exhaust the stack.
+func TestDeepNestingIsRefused(t *testing.T) {
+	for _, text := range []string{strings.Repeat("[", 100000), strings.Repeat("{a: ", 50000), strings.Repeat("- ", 100000), strings.Repeat("- ", 900), strings.Repeat("? ", 900), strings.Repeat("a:\n", 80000)} {
+		if p, err := Parse("deep.yaml", []byte(text)); err == nil {
+			t.Errorf("%.10s… became %v", text, p.ID)
+		}
+	}
+}

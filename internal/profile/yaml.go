@@ -99,6 +99,11 @@ func (r *reader) parseYAML(text []byte) (root ast.Node) {
 		r.faultAt("", fmt.Sprintf("the file has %d bytes: a profile has at most %d", len(text), maxText))
 		return nil
 	}
+	if line := tangled(text); line > 0 {
+		r.faults = append(r.faults, Fault{File: r.file, Line: line, Column: 1,
+			Text: fmt.Sprintf("the line is longer than %d bytes, nested deeper than %d brackets or behind line %d: no profile has that", maxLineBytes, maxBrackets, maxLines)})
+		return nil
+	}
 	f, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		r.syntaxFault(err)
@@ -109,6 +114,34 @@ func (r *reader) parseYAML(text []byte) (root ast.Node) {
 		return nil
 	}
 	return f.Docs[0].Body
+}
+
+const (
+	maxLineBytes = 2000
+	maxBrackets  = 32
+	maxLines     = 5000
+)
+
+// tangled returns the first line that would cost the YAML parser more than
+// the size of the file allows for: its time grows with the square of nesting
+// and of keys. 0: none. Brackets in texts count too, which no real text minds.
+func tangled(text []byte) int {
+	line, length, depth := 1, 0, 0
+	for _, c := range text {
+		length++
+		switch c {
+		case '\n':
+			line, length = line+1, 0
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth = max(depth-1, 0)
+		}
+		if length > maxLineBytes || depth > maxBrackets || line > maxLines {
+			return line
+		}
+	}
+	return 0
 }
 
 // syntaxFault notes an error of the YAML parser with its place.
