@@ -34,7 +34,7 @@ type Config struct {
 	Access  *access.Store
 	Series  Series
 	Records records.Reader
-	Metrics *prometheus.Registry // of this API alone; shown at /metrics
+	Metrics *prometheus.Registry // what /metrics shows
 	Logger  *slog.Logger
 	Clock   func() time.Time
 	Version string
