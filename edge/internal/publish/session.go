@@ -32,8 +32,10 @@ type session struct {
 	rtt   time.Duration
 	feeds []*feed
 	// sent keeps what is in flight readable.
-	sent     map[number]sentEntry
-	born     map[string]map[string]bool // device, metric
+	sent map[number]sentEntry
+	// born is the newest time that was told as current, by device and metric:
+	// what is older goes out as history (operational-behavior-data-publish-dbirth-order).
+	born     map[string]map[string]time.Time
 	bornAt   time.Time
 	rebirth  bool
 	statusAt time.Time
@@ -162,7 +164,7 @@ func (s *session) report() {
 func (s *session) births(ctx context.Context) error {
 	now := s.cfg.Now()
 	s.rebirth, s.bornAt, s.statusAt = false, now, now
-	s.born = map[string]map[string]bool{}
+	s.born = map[string]map[string]time.Time{}
 	if err := s.link.send(ctx, s.wire.NodeBirth(s.cfg.Status(), now)); err != nil {
 		return err
 	}
@@ -170,9 +172,12 @@ func (s *session) births(ctx context.Context) error {
 		if err := s.link.send(ctx, s.wire.DeviceBirth(b.Device, b.Points, now)); err != nil {
 			return err
 		}
-		names := make(map[string]bool, len(b.Points))
+		names := make(map[string]time.Time, len(b.Points))
 		for _, pt := range b.Points {
-			names[pt.Name] = true
+			names[pt.Name] = now
+			if pt.Last != nil {
+				names[pt.Name] = pt.Last.Time
+			}
 		}
 		s.born[b.Device] = names
 	}
@@ -311,11 +316,7 @@ func (s *session) forget(n number) {
 
 func (s *session) message(e Entry, entry evidence.Entry, again bool, now time.Time) (sparkplug.Message, error) {
 	c := entry.Content
-	newest := c.Recorded
-	for _, r := range c.Readings {
-		newest = r.Time // sorted by time
-	}
-	historical := again || now.Sub(newest) > fresh
+	historical := again || s.past(e.Device, c, now)
 	if c.Kind != evidence.KindBatch {
 		return s.wire.Attached(e.Device, c.Kind.String(), entry.Bytes, historical, now), nil
 	}
@@ -323,7 +324,25 @@ func (s *session) message(e Entry, entry evidence.Entry, again bool, now time.Ti
 	if err != nil {
 		return sparkplug.Message{}, fmt.Errorf("detach entry %d:%d: %w", e.JID, e.JSeq, err)
 	}
+	if !historical {
+		for _, r := range c.Readings {
+			s.born[e.Device][r.Point] = r.Time
+		}
+	}
 	return s.wire.DeviceData(e.Device, c.Readings, body, historical, now), nil
+}
+
+// past reports whether an entry tells nothing current: its newest reading is
+// older than a minute, or a newer one of the same metric was told already.
+func (s *session) past(device string, c evidence.Content, now time.Time) bool {
+	newest := c.Recorded
+	for _, r := range c.Readings {
+		newest = r.Time // sorted by time
+		if r.Time.Before(s.born[device][r.Point]) {
+			return true
+		}
+	}
+	return now.Sub(newest) > fresh
 }
 
 // bear makes sure that a device and its metrics were born in this session;
@@ -340,7 +359,7 @@ func (s *session) bear(ctx context.Context, device string, rs []telemetry.Readin
 		extra = map[string]sparkplug.BirthPoint{}
 	}
 	for _, r := range rs {
-		if !born[r.Point] {
+		if _, ok := born[r.Point]; !ok {
 			extra[r.Point] = sparkplug.BirthPoint{Name: r.Point, Type: r.Type}
 			missing = true
 		}

@@ -25,7 +25,8 @@ import (
 // Broker is an MQTT broker on a loopback port.
 type Broker struct {
 	Addr   string
-	Server *mochi.Server
+	server *mochi.Server
+	once   sync.Once
 }
 
 // StartBroker starts a broker that lets everybody in. It ends with the test,
@@ -43,17 +44,17 @@ func StartBroker(t testing.TB, addr string, config *tls.Config, hooks ...mochi.H
 	if config != nil {
 		l = tls.NewListener(l, config)
 	}
-	b.Server = mochi.New(&mochi.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	b.server = mochi.New(&mochi.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	hooks = append([]mochi.Hook{new(allow)}, hooks...)
 	for _, h := range hooks {
-		if err := b.Server.AddHook(h, nil); err != nil {
+		if err := b.server.AddHook(h, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := b.Server.AddListener(listeners.NewNet("t", l)); err != nil {
+	if err := b.server.AddListener(listeners.NewNet("t", l)); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Server.Serve(); err != nil {
+	if err := b.server.Serve(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Stop() })
@@ -74,7 +75,7 @@ func (*allow) OnConnectAuthenticate(*mochi.Client, packets.Packet) bool { return
 func (*allow) OnACLCheck(*mochi.Client, string, bool) bool { return true }
 
 // Stop ends the broker; connections break.
-func (b *Broker) Stop() { b.Server.Close() }
+func (b *Broker) Stop() { b.once.Do(func() { b.server.Close() }) }
 
 // URL returns the address for a config.
 func (b *Broker) URL() string { return "mqtt://" + b.Addr }
