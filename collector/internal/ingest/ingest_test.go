@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"math"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"yunhe/collector/internal/intake"
 	"yunhe/internal/evidence"
+	"yunhe/internal/seglog/crashfs"
 	"yunhe/internal/sparkplug"
 	"yunhe/internal/telemetry"
 )
@@ -637,7 +639,9 @@ func TestQueueKeepsNodesTogether(t *testing.T) {
 }
 
 func FuzzIngest(f *testing.F) {
-	w := newWorld(f)
+	w := newWorldAt(f, f.TempDir(), crashfs.New()) // no disk: many more inputs a second
+	records := newMemRecords()
+	w.p.Records, w.p.Clocks, w.p.Send = records, records, func(string, []byte) {}
 	g := w.enrolled("gw-1", 1)
 	for _, m := range append(g.begin(), g.batch(start), g.message(g.session.NodeBirth(sparkplug.Status{KeyID: "00", OldestUnacked: "1001:4"}, start))) {
 		f.Add(m.Topic, m.Payload)
@@ -657,6 +661,57 @@ func FuzzIngest(f *testing.F) {
 		if a.outcome != Stored && a.outcome != Unsigned && len(w.series.rows) != before {
 			t.Errorf("%s left something in the store", a.outcome)
 		}
-		w.answers()
 	})
+}
+
+// TestStoreDownThenUp: a whole pipeline with its goroutines over a series
+// store that is down at first. Nothing is acknowledged meanwhile; then all is,
+// without help.
+func TestStoreDownThenUp(t *testing.T) {
+	w := newWorld(t)
+	g := w.enrolled("gw-1", 1)
+	w.series.fail = errors.New("connection refused")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.p.Run(ctx) }()
+	for _, m := range append(g.begin(), g.batch(start)) {
+		w.p.Offer(m)
+	}
+	var rest []intake.Message
+	for i := range 2000 {
+		rest = append(rest, g.batch(start.Add(time.Duration(i+1)*time.Second)))
+	}
+	for _, m := range rest {
+		w.p.Offer(m)
+	}
+	for writes := 0; writes < 2; { // it has been tried twice
+		w.series.mu.Lock()
+		writes = w.series.writes
+		w.series.mu.Unlock()
+		time.Sleep(5 * time.Millisecond)
+	}
+	if ack, _, _, _ := w.answers(); strings.Contains(ack, "3") {
+		t.Errorf("acknowledged while the store is down: %s", ack)
+	}
+	w.series.mu.Lock()
+	w.series.fail = nil
+	w.series.mu.Unlock()
+	want := "1001:1-2003"
+	var got evidence.Ranges
+	for deadline := time.Now().Add(20 * time.Second); got.String() != want; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("acknowledged %s, want %s", got, want)
+		}
+		ack, _, _, _ := w.answers()
+		r, err := evidence.ParseRanges(ack)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.Union(r)
+		got.AddSpan(evidence.Span{JID: 1001, Lo: 1, Hi: 2}) // may have been read above
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }
