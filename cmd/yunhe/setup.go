@@ -19,8 +19,11 @@ type setupCommand struct {
 	MQTT     string   `name:"mqtt" help:"URL of another broker, such as mqtt://mosquitto:1883; default: the embedded one."`
 	Influx   string   `help:"URL of InfluxDB, such as http://influxdb:8086; default: SQLite."`
 	Records  string   `help:"Address of the collector's records listener, for an API in a process of its own."`
-	// RecordsURL is set together with Records.
 	RecordsURL string `help:"URL under which the API reaches the records listener."`
+
+	EdgeDir   string `help:"Also configure an agent for the first gateway in this folder, with simulated devices." type:"path"`
+	EdgeState string `help:"State folder of that agent." type:"path"`
+	Simulator string `help:"Host of 'yunhe simulate' for that agent." default:"127.0.0.1"`
 }
 
 // Run writes the folder and says what comes next.
@@ -37,6 +40,7 @@ func (c setupCommand) Run(t *terminal) error {
 	written, err := setup.Write(setup.Options{
 		Dir: c.Dir, Site: c.Site, Gateways: c.Gateway, Admin: c.Admin, StateDir: c.StateDir, Listen: c.Listen,
 		MQTT: c.MQTT, Influx: c.Influx, RecordsListen: c.Records, RecordsURL: c.RecordsURL,
+		EdgeDir: c.EdgeDir, EdgeState: c.EdgeState, Simulator: c.Simulator,
 	}, time.Now())
 	for _, path := range written {
 		fmt.Fprintln(t.out, "wrote", path)

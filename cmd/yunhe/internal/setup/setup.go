@@ -18,6 +18,7 @@ import (
 	"yunhe/collector"
 	"yunhe/internal/access"
 	"yunhe/internal/broker"
+	"yunhe/internal/evidence"
 	"yunhe/internal/telemetry"
 )
 
@@ -44,6 +45,10 @@ type Options struct {
 	Influx string
 	// RecordsListen and RecordsURL make collector and API two processes.
 	RecordsListen, RecordsURL string
+	// EdgeDir is the configuration folder of a gateway agent on this machine,
+	// the first of Gateways, that reads the devices of `yunhe simulate` on host
+	// Simulator; empty means none. Its key is made and enrolled.
+	EdgeDir, EdgeState, Simulator string
 }
 
 // page is what the templates see.
@@ -83,6 +88,9 @@ func Write(o Options, now time.Time) (written []string, err error) {
 		w.secret("secrets/influx.password")
 	}
 	w.adminKey(o, now)
+	if o.EdgeDir != "" {
+		w.edge(p, now)
+	}
 	return w.written, w.err
 }
 
@@ -93,6 +101,9 @@ func check(o Options) error {
 	}
 	if o.Dir == "" || o.StateDir == "" || o.Listen == "" || o.Admin == "" {
 		errs = append(errs, errors.New("a folder, a state folder, an address to listen on and an administrator's name are needed"))
+	}
+	if o.EdgeDir != "" && (len(o.Gateways) == 0 || o.EdgeState == "" || o.Simulator == "") {
+		errs = append(errs, errors.New("a gateway on this machine needs its id, a state folder and the host of the simulated devices"))
 	}
 	return errors.Join(errs...)
 }
@@ -217,4 +228,35 @@ func (w *writer) adminKey(o Options, now time.Time) {
 	}
 	w.written = append(w.written, path)
 	w.file("secrets/api-admin.key", []byte(secret+"\n"), 0o600)
+}
+
+// edge writes the folder of a gateway agent, makes its key and enrols it.
+func (w *writer) edge(p page, now time.Time) {
+	if w.err != nil {
+		return
+	}
+	gateway := p.Gateways[0]
+	password, err := os.ReadFile(filepath.Join(p.Dir, "secrets", "mqtt-"+gateway+".password"))
+	if err != nil {
+		w.err = fmt.Errorf("take the gateway's password: %w", err)
+		return
+	}
+	own := &writer{dir: p.EdgeDir}
+	own.makeDir(".", 0o755)
+	own.render("edge.yaml", p)
+	own.file("mqtt.password", password, 0o600)
+	w.written = append(w.written, own.written...)
+	if w.err = own.err; w.err != nil {
+		return
+	}
+	if w.err = os.MkdirAll(p.EdgeState, 0o700); w.err != nil {
+		return
+	}
+	key, created, err := evidence.LoadOrCreateKey(filepath.Join(p.EdgeState, "gateway.key"))
+	if err == nil && created {
+		_, err = collector.Enroll(filepath.Join(p.Dir, "gateways.yaml"), p.Site, gateway, key.Public().String(), now)
+	}
+	if err != nil {
+		w.err = fmt.Errorf("enrol the gateway: %w", err)
+	}
 }
