@@ -95,7 +95,7 @@ func (s *server) latest(ctx context.Context, in *latestInput) (*latestOutput, er
 			})
 		}
 	}
-	out.Body.Time = s.cfg.Clock().UTC()
+	out.Body.Time = s.cfg.Clock().UTC().Truncate(time.Millisecond)
 	for i := range out.Body.Readings {
 		r := &out.Body.Readings[i]
 		r.AgeS = out.Body.Time.Sub(r.Time).Round(time.Millisecond).Seconds()

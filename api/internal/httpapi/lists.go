@@ -124,7 +124,7 @@ func (s *server) listGateways(ctx context.Context, in *siteInput) (*gatewaysOutp
 	if err != nil {
 		return nil, storeError("list gateways", err)
 	}
-	now := s.cfg.Clock().UTC()
+	now := s.cfg.Clock().UTC().Truncate(time.Millisecond)
 	out := &gatewaysOutput{}
 	out.Body.Time = now
 	out.Body.Gateways = []Gateway{}
@@ -191,7 +191,7 @@ func (s *server) listDevices(ctx context.Context, in *gatewayInput) (*devicesOut
 	if err != nil {
 		return nil, storeError("list devices", err)
 	}
-	now := s.cfg.Clock().UTC()
+	now := s.cfg.Clock().UTC().Truncate(time.Millisecond)
 	out := &devicesOutput{}
 	out.Body.Time = now
 	out.Body.Devices = []Device{}
