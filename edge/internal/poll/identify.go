@@ -74,6 +74,7 @@ func (d *Device) adopt(p *profile.Profile, id profile.Identity) error {
 		}
 		def.Points = append(def.Points, point)
 	}
+	slices.SortFunc(def.Points, func(a, b evidence.PointDef) int { return cmp.Compare(a.Name, b.Name) })
 	m, err := NewMeaning(def)
 	if err != nil {
 		return fmt.Errorf("define %s: %w", d.cfg.Device, err)
