@@ -48,7 +48,7 @@ size: ## yunhe-edge for every gateway architecture, static, at most 15 MB
 tools: debian $(INFLUXD) ## mosquitto, chromium and influxd for the tests
 
 debian:
-	@.ci/debian mosquitto chromium $$(command -v npm >/dev/null || echo npm)
+	@.ci/debian mosquitto chromium curl $$(command -v npm >/dev/null || echo npm)
 
 $(INFLUXD):
 	@echo "building influxd 1.8.10 from source, once (about 3 minutes on two cores)"
