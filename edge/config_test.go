@@ -114,3 +114,100 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// Every example loads, finds its profiles and can be planned.
+func TestExamples(t *testing.T) {
+	files, err := filepath.Glob("../firmware-config/gateways/*.yaml")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("examples: %v %v", files, err)
+	}
+	for _, path := range files {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			cfg, err := Load(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := Plan(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, b := range p.Buses {
+				for _, d := range b.Devices {
+					t.Logf("%s: %d points in %d reads, %.0f ms, bus %.1f %%, %.2f MB a month %s", d.ID, d.Points, len(d.Reads), d.CycleMs, 100*b.Load, d.MonthMB, d.Note)
+					if d.Note == "" && (d.Points == 0 || len(d.Reads) == 0 || d.CycleMs <= 0 || d.MonthMB <= 0) {
+						t.Errorf("%s: nothing planned: %+v", d.ID, d)
+					}
+				}
+				if b.Load > 0.5 {
+					t.Errorf("bus %s is busy %.0f %% of the time", b.ID, 100*b.Load)
+				}
+			}
+			t.Logf("%.2f MB a month", p.MonthMB)
+			if cfg.Link.Kind == Metered && p.MonthMB > 10 {
+				t.Errorf("the metered example costs %.1f MB a month, want at most 10", p.MonthMB)
+			}
+		})
+	}
+}
+
+// A meter of twenty values and the fewest reads: the goals of a metered link
+// and of a cycle.
+func TestPlanGoals(t *testing.T) {
+	cfg, err := Load("../firmware-config/gateways/metered.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Devices[0].Points = []string{"voltage_l1", "voltage_l2", "voltage_l3", "current_l1", "current_l2", "current_l3",
+		"active_power_l1", "active_power_l2", "active_power_l3", "active_power", "apparent_power", "reactive_power",
+		"power_factor", "frequency", "phase_angle", "current_sum",
+		"active_energy_import", "active_energy_export", "reactive_energy_import", "reactive_energy_export"}
+	p, err := Plan(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := p.Buses[0].Devices[0]
+	t.Logf("20 values: %d reads, %.2f MB a month", len(d.Reads), p.MonthMB)
+	if d.Points != 20 || len(d.Reads) > 5 || p.MonthMB > 10 {
+		t.Errorf("%d points in %d reads, %.2f MB a month; want 20, at most 5, at most 10", d.Points, len(d.Reads), p.MonthMB)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	dir := t.TempDir()
+	password := filepath.Join(dir, "password")
+	if err := os.WriteFile(password, []byte("secret\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{
+		Gateway: "gw", Site: "s", StateDir: filepath.Join(dir, "state", "deep"),
+		Broker: Broker{URL: "mqtts://b:8883", User: "u", PasswordFile: password, CAFile: password},
+		Buses:  []Bus{{ID: "a", Address: "rtu:///dev/no-such-port"}},
+		Devices: []Device{{ID: "m", Profile: "eastron-sdm630", Bus: "a", Unit: 1},
+			{ID: "n", Profile: "no-such-profile", Bus: "a", Unit: 2},
+			{ID: "o", Profile: "dfrobot-sen0575", Bus: "a", Unit: 3},
+			{ID: "p", Profile: "eastron-sdm630", Bus: "a", Unit: 4, Points: []string{"no_such_point"}}},
+	}
+	findings, ok := Check(cfg)
+	if ok {
+		t.Error("found in order")
+	}
+	want := map[string]string{
+		"device n": "there is no profile", "device o": "speaks i2c", "device p": "no_such_point",
+		"password": "chmod 600", "CA": "holds no PEM certificate", "bus a": "does not exist",
+		"config": "", "state directory": "", "key": "", "device m": "",
+	}
+	for prefix, text := range want {
+		found := false
+		for _, f := range findings {
+			if strings.HasPrefix(f.What, prefix) {
+				found = true
+				if (text == "") != (f.Fault == "") || !strings.Contains(f.Fault, text) {
+					t.Errorf("%s: %q, want %q", f.What, f.Fault, text)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("nothing was said about %s", prefix)
+		}
+	}
+}
