@@ -97,6 +97,7 @@ func list[T any](w http.ResponseWriter, q *http.Request, get func(context.Contex
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(listTimeout)) // not every writer has one
 	enc := json.NewEncoder(w)
 	for i := range items {
 		if enc.Encode(items[i]) != nil {
@@ -120,8 +121,9 @@ func serveStream(w http.ResponseWriter, q *http.Request, r Reader) {
 	if rc.Flush() != nil {
 		return
 	}
-	items, stop := pull(q, r.Stream(q.Context(), scopeOf(q.URL.Query()), after))
-	defer stop()
+	ctx, cancel := context.WithCancel(q.Context())
+	items, done := pull(ctx, r.Stream(ctx, scopeOf(q.URL.Query()), after))
+	defer func() { cancel(); <-done }()
 	enc := json.NewEncoder(w)
 	quiet := time.NewTicker(heartbeat)
 	defer quiet.Stop()
@@ -156,20 +158,16 @@ type streamed struct {
 }
 
 // pull moves a sequence into a channel, so that heartbeats can go out between
-// its items. stop returns once the goroutine has ended; the sequence must end
-// with the request's context.
-func pull(q *http.Request, seq iter.Seq2[StreamItem, error]) (<-chan streamed, func()) {
-	out := make(chan streamed, 64)
-	quit, done := make(chan struct{}), make(chan struct{})
+// its items. It has ended, soon after ctx at the latest, when done is closed.
+func pull(ctx context.Context, seq iter.Seq2[StreamItem, error]) (items <-chan streamed, done <-chan struct{}) {
+	out, ended := make(chan streamed, 64), make(chan struct{})
 	go func() {
-		defer close(done)
+		defer close(ended)
 		defer close(out)
 		for it, err := range seq {
 			select {
 			case out <- streamed{it, err}:
-			case <-quit:
-				return
-			case <-q.Context().Done():
+			case <-ctx.Done():
 				return
 			}
 			if err != nil {
@@ -177,7 +175,7 @@ func pull(q *http.Request, seq iter.Seq2[StreamItem, error]) (<-chan streamed, f
 			}
 		}
 	}()
-	return out, func() { close(quit) }
+	return out, ended
 }
 
 var errCut = errors.New("the answer was cut: try again")

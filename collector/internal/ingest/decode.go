@@ -64,7 +64,9 @@ func (d *decoder) route(a *arrival) {
 		ours := enrolled || ok && st.KeyID != ""
 		if ours {
 			d.forgetForeign(a.node)
-			a.status = &st
+			if ok {
+				a.status = &st
+			}
 			a.refuse(Status, "")
 			return
 		}

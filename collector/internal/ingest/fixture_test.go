@@ -101,12 +101,12 @@ func (w *world) mustBeStored(topic string, ack evidence.Ranges) {
 	}
 	of := intake.Gateway{Site: tp.Group, Gateway: tp.Node}
 	ack.Each(func(jid, lo, hi uint64) bool {
+		ep, err := w.records.Epoch(context.Background(), of, jid)
+		if err != nil {
+			w.t.Error(err)
+			return false
+		}
 		for n := lo; n <= hi; n++ {
-			ep, err := w.records.Epoch(context.Background(), of, jid)
-			if err != nil {
-				w.t.Error(err)
-				continue
-			}
 			h, ok, err := w.records.SeenHash(context.Background(), ep.ID, n)
 			if err != nil || !ok {
 				w.t.Errorf("entry %d:%d is acknowledged and not in the records: %v", jid, n, err)

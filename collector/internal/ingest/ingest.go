@@ -63,10 +63,10 @@ type Clocks interface {
 	Successor(ctx context.Context, of intake.Gateway, prev, jid uint64) (uint64, error)
 }
 
-// Quarantine keeps a refused message, on disk when Put returns; fresh is false
-// if it was there.
+// Quarantine keeps refused messages, on disk when Put returns nil; fresh is
+// false for those that were there.
 type Quarantine interface {
-	Put(intake.Item) (fresh bool, err error)
+	Put(items []intake.Item) (fresh []bool, err error)
 }
 
 // Config bounds the pipeline.
@@ -154,7 +154,7 @@ func (p *Pipeline) waiting() float64 {
 // Offer takes a message without ever blocking. It reports false, and counts,
 // when the queue is full: the message is gone, and its entry comes again.
 func (p *Pipeline) Offer(m intake.Message) bool {
-	if strings.Contains(m.Topic, "/NCMD/") {
+	if isCommand(m.Topic) {
 		return true // our own commands come back: we listen to the whole site
 	}
 	p.metrics.messages.Inc()
@@ -165,6 +165,13 @@ func (p *Pipeline) Offer(m intake.Message) bool {
 		p.metrics.dropped.Inc()
 		return false
 	}
+}
+
+// isCommand reports whether the third level of a topic is NCMD.
+func isCommand(topic string) bool {
+	_, rest, _ := strings.Cut(topic, "/")
+	_, rest, _ = strings.Cut(rest, "/")
+	return strings.HasPrefix(rest, "NCMD/")
 }
 
 // Replay takes a message from the quarantine through the pipeline once more.

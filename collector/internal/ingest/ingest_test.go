@@ -678,7 +678,7 @@ func TestStoreDownThenUp(t *testing.T) {
 		w.p.Offer(m)
 	}
 	var rest []intake.Message
-	for i := range 2000 {
+	for i := range 700 {
 		rest = append(rest, g.batch(start.Add(time.Duration(i+1)*time.Second)))
 	}
 	for _, m := range rest {
@@ -696,7 +696,7 @@ func TestStoreDownThenUp(t *testing.T) {
 	w.series.mu.Lock()
 	w.series.fail = nil
 	w.series.mu.Unlock()
-	want := "1001:1-2003"
+	want := "1001:1-703"
 	var got evidence.Ranges
 	for deadline := time.Now().Add(20 * time.Second); got.String() != want; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -110,35 +111,57 @@ func (a *area) load(at seglog.Position, data []byte) {
 	}
 }
 
-// Put keeps an item, which is on disk when Put returns. One with its id that is
-// already there is left as it is: fresh is false then.
-func (s *Store) Put(it intake.Item) (fresh bool, err error) {
+// Put keeps items, which are on disk when Put returns nil: one fsync a class,
+// however many there are. One whose id is already there is left as it is; fresh
+// says which were not. After an error none is promised.
+func (s *Store) Put(items []intake.Item) (fresh []bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a := s.areas[it.Class]
-	if a == nil {
-		return false, fmt.Errorf("quarantine: class %q is unknown", it.Class)
+	fresh = make([]bool, len(items))
+	for class, a := range s.areas {
+		if err := a.put(items, class, fresh); err != nil {
+			return nil, fmt.Errorf("quarantine: %w", err)
+		}
 	}
-	if _, there := a.items[it.ID]; there {
-		return false, nil
-	}
-	at, err := a.append(record{Item: &it})
-	if err != nil {
-		return false, fmt.Errorf("quarantine: %w", err)
-	}
-	it.Payload = nil
-	a.items[it.ID] = kept{at, it}
-	a.bound()
-	return true, nil
+	return fresh, nil
 }
 
-// append writes a record durably.
+// put keeps those of one class.
+func (a *area) put(items []intake.Item, class intake.Class, fresh []bool) error {
+	written := map[evidence.Hash]kept{}
+	for i := range items {
+		it := items[i]
+		_, there := a.items[it.ID]
+		_, twice := written[it.ID]
+		if it.Class != class || there || twice {
+			continue
+		}
+		at, err := a.append(record{Item: &it})
+		if err != nil {
+			_ = a.log.Commit() // clears the failure for the next
+			return err
+		}
+		it.Payload = nil
+		written[it.ID], fresh[i] = kept{at, it}, true
+	}
+	if len(written) == 0 {
+		return nil
+	}
+	if err := a.log.Commit(); err != nil {
+		return err
+	}
+	maps.Copy(a.items, written)
+	a.bound()
+	return nil
+}
+
+// append writes a record that is durable after the next commit.
 func (a *area) append(r record) (seglog.Position, error) {
 	b, err := json.Marshal(r)
 	if err != nil {
 		return seglog.Position{}, err
 	}
-	return a.log.Append(b)
+	return a.log.AppendBuffered(b)
 }
 
 // bound drops the oldest segments until the area is within its budget.
@@ -218,7 +241,8 @@ func (s *Store) Remove(id evidence.Hash) error {
 		if _, ok := a.items[id]; !ok {
 			continue
 		}
-		if _, err := a.append(record{Gone: &id}); err != nil {
+		_, err := a.append(record{Gone: &id})
+		if err = errors.Join(err, a.log.Commit()); err != nil {
 			return fmt.Errorf("remove quarantined item %s: %w", id, err)
 		}
 		delete(a.items, id)

@@ -30,11 +30,14 @@ func open(t *testing.T, fs seglog.FS, dir string, maxBytes int64, maxEntries int
 
 func put(t *testing.T, s *Store, it intake.Item) bool {
 	t.Helper()
-	fresh, err := s.Put(it)
+	fresh, err := s.Put([]intake.Item{it, it})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fresh
+	if fresh[1] {
+		t.Error("the second of two equal items is fresh")
+	}
+	return fresh[0]
 }
 
 func TestKeptOverARestart(t *testing.T) {
@@ -134,7 +137,7 @@ func TestPowerCut(t *testing.T) {
 		defer s.Close()
 		for i := range items {
 			it := item(i, intake.Held, 900)
-			if _, err := s.Put(it); err != nil {
+			if _, err := s.Put([]intake.Item{it}); err != nil {
 				return kept, gone
 			}
 			kept[it.ID] = true

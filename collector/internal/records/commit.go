@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"yunhe/collector/internal/intake"
+	"yunhe/internal/evidence"
 	contract "yunhe/internal/records"
 	"yunhe/internal/series"
 )
@@ -141,11 +142,20 @@ func (w *flush) epochs(f *intake.Flush) error {
 			return err
 		}
 		if err := w.exec(w.stmts.saveEpoch, e.Journal, int64(e.PrevJID), int64(e.PrevJSeq),
-			e.Seen.String(), e.Held.String(), e.Lost.String(), e.Missing.String(), e.ID); err != nil {
+			rangesText(e.Seen), rangesText(e.Held), rangesText(e.Lost), rangesText(e.Missing), e.ID); err != nil {
 			return fmt.Errorf("save epoch %d of %s: %w", e.JID, e.Of, err)
 		}
 	}
 	return nil
+}
+
+// rangesText is the text form that can be read again: of a set with very many
+// holes the beginning. Of the numbers seen the rest is read from their table.
+func rangesText(r evidence.Ranges) string {
+	if parts := r.Split(); len(parts) > 0 {
+		return parts[0].String()
+	}
+	return ""
 }
 
 // epoch gives an epoch its row.

@@ -347,3 +347,26 @@ func TestRingLive(t *testing.T) {
 		t.Error("the stream goes on after its context")
 	}
 }
+
+// TestManyHoles: an epoch with more holes than a range set can be read with
+// is still loaded exactly.
+func TestManyHoles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.db")
+	s := openAt(t, path)
+	e := &intake.Epoch{Of: gw, JID: evidence.MaxNumber}
+	var odd []uint64
+	for n := uint64(1); n <= 8000; n += 2 {
+		odd = append(odd, n)
+		e.Lost.Add(e.JID, n+1_000_000_000_000)
+	}
+	f := flushOf(e, odd...)
+	f.Epochs = []*intake.Epoch{e}
+	commit(t, s, f)
+	got, err := s.Epoch(t.Context(), gw, e.JID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Seen.Len() != uint64(len(odd)) || !got.Seen.Contains(e.JID, 7999) || got.Seen.Contains(e.JID, 7998) {
+		t.Errorf("%d numbers of %d", got.Seen.Len(), len(odd))
+	}
+}
