@@ -1,0 +1,333 @@
+package e2e
+
+import (
+	"bytes"
+	"database/sql"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite" // the records are read as they are on disk
+
+	"yunhe/internal/evidence"
+	"yunhe/internal/seglog"
+	"yunhe/internal/series"
+	"yunhe/internal/telemetry"
+)
+
+// number names an entry.
+type number struct{ jid, jseq uint64 }
+
+// entries are signed entries by number.
+type entries map[number]evidence.Entry
+
+// journalled returns every intact entry in a stopped agent's journals. Each
+// epoch must be a whole chain: numbers from 1 without holes, each entry naming
+// the one before.
+func journalled(t testing.TB, g *gateway) entries {
+	t.Helper()
+	all := entries{}
+	for _, name := range []string{"raw", "boundary"} {
+		each := func(_ seglog.Position, data []byte) {
+			e, err := evidence.Parse(bytes.Clone(entryOf(t, data)))
+			if err != nil {
+				t.Fatalf("journal %s: %v", name, err)
+			}
+			n := number{e.Content.JID, e.Content.JSeq}
+			if first, ok := all[n]; ok && !bytes.Equal(first.Bytes, e.Bytes) {
+				t.Errorf("journal %s holds two entries %v", name, n)
+				return
+			}
+			all[n] = e
+		}
+		log, _, err := seglog.Open(seglog.Options{
+			Dir: g.state(filepath.Join("journal", name)), Name: "journal/" + name, FS: seglog.OS(),
+			Each: each, Logger: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := log.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n, e := range all {
+		before, ok := all[number{n.jid, n.jseq - 1}]
+		if n.jseq > 1 && (!ok || before.Hash != e.Content.Prev) {
+			t.Errorf("entry %v does not follow the one before (which is there: %v)", n, ok)
+		}
+	}
+	return all
+}
+
+// entryOf returns the entry in the data of a journal record, by
+// docs/formats/journal.md.
+func entryOf(t testing.TB, record []byte) []byte {
+	t.Helper()
+	const fixed, lossBlock, lossFlag = 60, 56, 2
+	if len(record) < fixed || record[0] != 1 {
+		t.Fatalf("a journal record of %d bytes and version %d", len(record), record[0])
+	}
+	skip := fixed + int(record[3])
+	if record[2]&lossFlag != 0 {
+		skip += lossBlock
+		t.Errorf("entry %d:%d declares a loss", binary.LittleEndian.Uint64(record[4:]), binary.LittleEndian.Uint64(record[12:]))
+	}
+	return record[skip:]
+}
+
+// kept is what a stopped collector holds.
+type kept struct {
+	entries entries
+	copies  int // appended once more because a kill came between evidence and records
+}
+
+// keptBy reads evidence store and records of a stopped collector. Exactly one
+// copy of each entry counts, the one that the records index; a further copy is
+// left over from a kill between the two stores and must be the same entry.
+func keptBy(t testing.TB, s *site) kept {
+	t.Helper()
+	k := kept{entries: entries{}}
+	at := map[number]map[seglog.Position]bool{}
+	each := func(pos seglog.Position, data []byte) {
+		e, err := evidence.Parse(bytes.Clone(data))
+		if err != nil {
+			t.Fatalf("evidence store: %v", err)
+		}
+		n := number{e.Content.JID, e.Content.JSeq}
+		if first, ok := k.entries[n]; ok {
+			k.copies++
+			if !bytes.Equal(first.Bytes, e.Bytes) {
+				t.Errorf("the evidence store holds two entries %v", n)
+			}
+		} else {
+			at[n] = map[seglog.Position]bool{}
+		}
+		k.entries[n], at[n][pos] = e, true
+	}
+	log, _, err := seglog.Open(seglog.Options{
+		Dir: s.path("state/evidence"), Name: "evidence", FS: seglog.OS(), SegmentBytes: 64 << 20,
+		Each: each, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	index := indexed(t, s)
+	for n, e := range k.entries {
+		i, ok := index[n]
+		if !ok || i.hash != e.Hash || !at[n][i.at] {
+			t.Errorf("the records do not index entry %v as it is stored (indexed: %v)", n, ok)
+		}
+	}
+	if len(index) != len(k.entries) {
+		t.Errorf("the records index %d entries, %d are stored", len(index), len(k.entries))
+	}
+	return k
+}
+
+// place is what the records say of one entry.
+type place struct {
+	hash evidence.Hash
+	at   seglog.Position
+}
+
+// indexed reads the index of stored entries.
+func indexed(t testing.TB, s *site) map[number]place {
+	t.Helper()
+	db := openRecords(t, s)
+	rows, err := db.Query(`SELECT e.jid, s.jseq, s.hash, s.segment, s.offset FROM seen s JOIN epochs e ON e.id = s.epoch`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	out := map[number]place{}
+	for rows.Next() {
+		var n number
+		var p place
+		var hash []byte
+		if err := rows.Scan(&n.jid, &n.jseq, &hash, &p.at.Segment, &p.at.Offset); err != nil {
+			t.Fatal(err)
+		}
+		copy(p.hash[:], hash)
+		if _, twice := out[n]; twice {
+			t.Errorf("the records index entry %v twice", n)
+		}
+		out[n] = p
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// openRecords opens the records beside a collector, or after it.
+func openRecords(t testing.TB, s *site) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", s.path("state/records.db")+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// storedOf counts the stored entries of an epoch.
+func (s *site) storedOf(jid uint64) (n int) {
+	s.t.Helper()
+	db := openRecords(s.t, s)
+	defer db.Close()
+	err := db.QueryRow(`SELECT count(*) FROM seen s JOIN epochs e ON e.id = s.epoch WHERE e.jid = ?`, jid).Scan(&n)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
+
+// alarms returns the texts of events of a type that call for somebody.
+func (s *site) alarms(typ string) (out []string) {
+	s.t.Helper()
+	db := openRecords(s.t, s)
+	defer db.Close()
+	rows, err := db.Query(`SELECT text FROM events WHERE type = ? AND alarm = 1 ORDER BY id`, typ)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			s.t.Fatal(err)
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
+// cell names one stored value.
+type cell struct {
+	device, point string
+	ms            int64
+}
+
+// values are readings by place; a reading without a value is NaN.
+type values map[cell]float64
+
+// cells returns what the batches among entries must have put into the series.
+func (es entries) cells(t testing.TB) values {
+	t.Helper()
+	devices := map[evidence.Hash]string{}
+	for _, e := range es {
+		if e.Content.Kind == evidence.KindDefinition {
+			d, err := evidence.DecodeDefinition(e.Content.Data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			devices[evidence.HashOf(e.Content.Data)] = d.Device
+		}
+	}
+	out := values{}
+	for n, e := range es {
+		for _, r := range e.Content.Readings {
+			c := cell{devices[e.Content.DefHash], r.Point, telemetry.Millis(r.Time)}
+			if c.device == "" {
+				t.Fatalf("entry %v cites a definition that is not there", n)
+			}
+			out[c] = numeric(r.Value)
+		}
+	}
+	return out
+}
+
+func numeric(v telemetry.Value) float64 {
+	if f, ok := v.Number(); ok {
+		return f
+	}
+	return math.NaN()
+}
+
+// cellsIn reads the whole site back from a store of readings.
+func cellsIn(t testing.TB, store series.Store) values {
+	t.Helper()
+	out := values{}
+	now := time.Now()
+	for s, err := range store.Range(t.Context(), series.Query{Site: siteID, From: now.Add(-time.Hour), To: now.Add(time.Hour)}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := cell{s.Device.ID, s.Point, telemetry.Millis(s.Time)}
+		if _, twice := out[c]; twice {
+			t.Errorf("%v is stored twice", c)
+		}
+		out[c] = numeric(s.Value)
+	}
+	return out
+}
+
+// compare demands the same cells with the same values on both sides.
+func (want values) compare(t testing.TB, got values) {
+	t.Helper()
+	faults := 0
+	report := func(format string, args ...any) {
+		if faults++; faults <= 10 {
+			t.Errorf(format, args...)
+		}
+	}
+	for c, w := range want {
+		if g, ok := got[c]; !ok {
+			report("series: %v = %g is missing", c, w)
+		} else if g != w && !(math.IsNaN(g) && math.IsNaN(w)) {
+			report("series: %v is %g, signed was %g", c, g, w)
+		}
+	}
+	for c, g := range got {
+		if _, ok := want[c]; !ok {
+			report("series: %v = %g was never signed", c, g)
+		}
+	}
+	if faults > 10 {
+		t.Errorf("series: %d faults in all", faults)
+	}
+}
+
+// String names an entry as wire.md does.
+func (n number) String() string { return fmt.Sprintf("%d:%d", n.jid, n.jseq) }
+
+// copyDir copies a folder with its files and their modes; sockets stay.
+func copyDir(t testing.TB, from, to string) {
+	t.Helper()
+	err := filepath.WalkDir(from, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, rel)
+		info, err := d.Info()
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir():
+			return os.MkdirAll(target, 0o700)
+		case !info.Mode().IsRegular():
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(target, b, info.Mode().Perm())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
