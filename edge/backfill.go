@@ -72,10 +72,10 @@ func (c *stepClock) Clock() telemetry.Clock {
 // ones. A running agent sends them after its live data; one that starts later
 // does so too. Backfill runs beside Run or before it, once at a time. It
 // returns when every reading is durable. A second call continues: whoever calls
-// says from where.
+// says from where. The agent must not be closed meanwhile.
 func (a *Agent) Backfill(ctx context.Context, h History) error {
-	if h.Every <= 0 || !h.From.Truncate(h.Every).Equal(h.From) {
-		return fmt.Errorf("make history: from %s is not on a grid of %s", h.From, h.Every)
+	if h.Every <= 0 || !h.From.Truncate(h.Every).Equal(h.From) || h.Step == nil {
+		return fmt.Errorf("make history: from %s is not on a grid of %s, or nobody steps the devices", h.From, h.Every)
 	}
 	past, err := a.openPast()
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"yunhe/edge/internal/publish/publishtest"
 	"yunhe/internal/evidence"
 	"yunhe/internal/simulate"
+	"yunhe/internal/sparkplug"
 	"yunhe/internal/telemetry"
 )
 
@@ -107,7 +110,7 @@ func publicKeyOf(t *testing.T, cfg Config) evidence.PublicKey {
 // and a second start goes on where the first ended.
 func TestSite(t *testing.T) {
 	s, cfg := site(t, time.Now().Add(-time.Hour).Truncate(time.Hour), time.Now)
-	b := publishtest.StartBroker(t, "", nil)
+	b := publishtest.StartBroker(t, "")
 	cfg.Broker.URL = b.URL()
 	c := publishtest.StartCollector(t, b, publicKeyOf(t, cfg), nil)
 	a, stop := start(t, cfg, deps(s))
@@ -143,7 +146,7 @@ func TestSite(t *testing.T) {
 	before := len(c.Stored())
 	start(t, cfg, deps(s))
 	publishtest.Until(t, 10*time.Second, "more entries after a restart", func() bool { return len(c.Stored()) > before+20 })
-	publishtest.Until(t, 10*time.Second, "no hole below the newest entry", func() bool { return holes(c) == "" })
+	publishtest.Until(t, 10*time.Second, "no hole below the newest entry", func() bool { return holes(c.Stored()) == "" })
 }
 
 // checkMeaning demands that each batch is explained by a definition.
@@ -177,8 +180,7 @@ func checkMeaning(t *testing.T, arrivals []publishtest.Arrival) {
 
 // holes tells the numbers that are not stored though a later one of their
 // journal is, and links that are broken.
-func holes(c *publishtest.Collector) string {
-	stored := c.Stored()
+func holes(stored map[publishtest.Number]evidence.Entry) string {
 	newest := map[uint64]uint64{}
 	for n := range stored {
 		newest[n.JID] = max(newest[n.JID], n.JSeq)
@@ -207,7 +209,7 @@ func TestBackfill(t *testing.T) {
 	s, cfg := site(t, from, time.Now)
 	now := from
 	pastSite, pastCfg := site(t, from, func() time.Time { return now })
-	b := publishtest.StartBroker(t, "", nil)
+	b := publishtest.StartBroker(t, "")
 	cfg.Broker.URL = b.URL()
 	c := publishtest.StartCollector(t, b, publicKeyOf(t, cfg), nil)
 	a, _ := start(t, cfg, deps(s))
@@ -228,7 +230,7 @@ func TestBackfill(t *testing.T) {
 				t.Logf("%s: %d of 144 readings", p, len(at))
 			}
 		}
-		t.Logf("holes: %q; %d stored, %d arrived; status %+v", holes(c), len(c.Stored()), len(c.Arrivals()), a.Status().Session)
+		t.Logf("holes: %q; %d stored, %d arrived; status %+v", holes(c.Stored()), len(c.Stored()), len(c.Arrivals()), a.Status().Session)
 		t.Logf("%+v", a.Status().Journals)
 	}()
 	publishtest.Until(t, 20*time.Second, "the whole history at the collector", func() bool {
@@ -251,4 +253,121 @@ func TestBackfill(t *testing.T) {
 		}
 		return len(times) > 20
 	})
+}
+
+// However often the agent, the broker and the acknowledgements fail, every
+// entry that was signed arrives in the end.
+func TestNothingIsLost(t *testing.T) {
+	s, cfg := site(t, time.Now().Truncate(time.Hour), time.Now)
+	b := publishtest.StartBroker(t, "")
+	cfg.Broker.URL = b.URL()
+	key := publicKeyOf(t, cfg)
+	var mu sync.Mutex
+	n := 0
+	c := publishtest.StartCollector(t, b, key, func(publishtest.Arrival) publishtest.Decision {
+		mu.Lock()
+		defer mu.Unlock()
+		if n++; n%5 == 0 {
+			return publishtest.Silence
+		}
+		return publishtest.Ack
+	})
+	for range 3 { // short lives, none of which delivers everything
+		_, stop := start(t, cfg, deps(s))
+		before := len(c.Arrivals())
+		publishtest.Until(t, 10*time.Second, "some entries", func() bool { return len(c.Arrivals()) > before+30 })
+		stop()
+	}
+	b.Stop()
+	c.Stop()
+	a, stop := start(t, cfg, deps(s)) // nobody to talk to
+	publishtest.Until(t, 10*time.Second, "a backlog", func() bool {
+		for _, j := range a.Status().Journals {
+			if j.Name == rawJournal && j.Backlog > 50 {
+				return true
+			}
+		}
+		return false
+	})
+	stop()
+	b = publishtest.StartBroker(t, b.Addr)
+	rest := publishtest.StartCollector(t, b, key, nil)
+	a, stop = start(t, cfg, deps(s))
+	publishtest.Until(t, 20*time.Second, "no backlog but what is in flight", func() bool {
+		backlog := uint64(0)
+		for _, j := range a.Status().Journals {
+			backlog += j.Backlog
+		}
+		return a.Status().Session.Connected && backlog < 20
+	})
+	stop()
+	all := c.Stored()
+	for n, e := range rest.Stored() {
+		if old, ok := all[n]; ok && old.Hash != e.Hash {
+			t.Errorf("%v came with two contents", n)
+		}
+		all[n] = e
+	}
+	if h := holes(all); h != "" {
+		t.Errorf("missing: %s", h)
+	}
+	epochs := map[uint64]bool{}
+	for n := range all {
+		epochs[n.JID] = true
+	}
+	if len(epochs) != 2*5 {
+		t.Errorf("%d epochs, want one a journal and start", len(epochs))
+	}
+}
+
+// A collector that lost a definition gets it again, also an old one.
+func TestDefine(t *testing.T) {
+	s, cfg := site(t, time.Now().Truncate(time.Hour), time.Now)
+	b := publishtest.StartBroker(t, "")
+	cfg.Broker.URL = b.URL()
+	c := publishtest.StartCollector(t, b, publicKeyOf(t, cfg), nil)
+	start(t, cfg, deps(s))
+	definitions := func() (out []publishtest.Arrival) {
+		for _, a := range c.Arrivals() {
+			if a.Entry.Content.Kind == evidence.KindDefinition {
+				out = append(out, a)
+			}
+		}
+		return out
+	}
+	publishtest.Until(t, 10*time.Second, "definitions", func() bool { return len(definitions()) >= len(cfg.Devices) })
+	first := definitions()[0]
+	h := evidence.HashOf(first.Entry.Content.Data)
+	c.Command(sparkplug.Topic{Group: cfg.Site, Node: cfg.Gateway}, sparkplug.Command{Define: h.String()})
+	publishtest.Until(t, 10*time.Second, "the definition anew", func() bool {
+		times := 0
+		for _, a := range definitions() {
+			if evidence.HashOf(a.Entry.Content.Data) == h && a.Topic.Device == first.Topic.Device {
+				times++
+			}
+		}
+		return times >= 2
+	})
+}
+
+// One state directory has one agent.
+func TestSecondAgent(t *testing.T) {
+	s, cfg := site(t, time.Now().Truncate(time.Hour), time.Now)
+	cfg.Broker.URL = "mqtt://127.0.0.1:1"
+	a, err := Open(t.Context(), cfg, deps(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), cfg, deps(s)); err == nil || !strings.Contains(err.Error(), "another agent uses") {
+		t.Errorf("second agent: %v", err)
+	}
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+	if a, err = Open(t.Context(), cfg, deps(s)); err != nil {
+		t.Fatalf("after the first was closed: %v", err)
+	}
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
 }

@@ -38,7 +38,10 @@ func (s *session) command(ctx context.Context, b []byte) {
 	if c.Define != "" {
 		s.define(ctx, c.Define)
 	}
-	s.rebirth = s.rebirth || c.Rebirth
+	if c.Rebirth {
+		s.rebirth = true
+		s.window.nudge()
+	}
 }
 
 // ack lets the journals forget what arrived. Numbers that are not ours are

@@ -30,6 +30,7 @@ const (
 	connectTimeout = 30 * time.Second
 	writeTimeout   = 10 * time.Second
 	sendTimeout    = 30 * time.Second
+	goodbyeTimeout = 3 * time.Second
 	quiesce        = 250 // milliseconds for DISCONNECT to leave
 	// maxCommands wait to be handled. More are dropped and counted: what they
 	// acknowledged is sent and acknowledged again.

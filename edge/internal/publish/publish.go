@@ -192,10 +192,21 @@ func (p *Publisher) session(ctx context.Context) (err error) {
 	p.cfg.Logger.Info("connected", "broker", p.cfg.Broker.URL, "bdSeq", bdSeq)
 	s.open()
 	err = s.run(ctx)
-	if ctx.Err() != nil {
-		return errors.Join(s.link.send(context.WithoutCancel(ctx), s.wire.NodeDeath(p.cfg.Now())))
+	if errors.Is(err, errLost) {
+		return err // the broker publishes the will
 	}
-	return err
+	if ctx.Err() != nil {
+		err = nil
+	}
+	return errors.Join(err, s.goodbye(ctx))
+}
+
+// goodbye tells the death of the node: a DISCONNECT discards the will
+// (payloads-ndeath-will-message-publisher-disconnect-mqtt311).
+func (s *session) goodbye(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbyeTimeout)
+	defer cancel()
+	return s.link.send(ctx, s.wire.NodeDeath(s.cfg.Now()))
 }
 
 func notify(c chan<- struct{}) {

@@ -47,7 +47,7 @@ func newRig(t *testing.T, script func(publishtest.Arrival) publishtest.Decision)
 	r.replies = &replies{journals: []*memory{r.boundary, r.raw, r.past}}
 	r.skew.Store(int64(-3 * time.Hour)) // so that tests can let time pass without leaving the present
 	r.births.Store(&[]Birth{{Device: "meter", Points: []sparkplug.BirthPoint{{Name: "power", Type: telemetry.TypeFloat}}}})
-	r.broker = publishtest.StartBroker(t, "", nil, r.recorder)
+	r.broker = publishtest.StartBroker(t, "", r.recorder)
 	r.collector = publishtest.StartCollector(t, r.broker, key.Public(), script)
 	r.publisher = New(Config{
 		Site: "site", Gateway: "gw", Broker: Broker{URL: r.broker.URL(), ClientID: "site.gw"},
@@ -264,7 +264,7 @@ func TestBrokerRestart(t *testing.T) {
 	for range 10 {
 		r.raw.batch("meter", "power", r.now())
 	}
-	b := publishtest.StartBroker(t, r.broker.Addr, nil, r.recorder)
+	b := publishtest.StartBroker(t, r.broker.Addr, r.recorder)
 	publishtest.StartCollector(t, b, key, nil)
 	r.until("the rest acknowledged", r.allAcked)
 	r.stop()

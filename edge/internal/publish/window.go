@@ -221,6 +221,10 @@ func (w *window) probe(now time.Time) []number {
 	return []number{first.number}
 }
 
+// nudge lets the next probe of a silent collector go at once: somebody new
+// listens. One entry is all that this can cost.
+func (w *window) nudge() { w.probed = time.Time{} }
+
 // shrink halves the window when entries had to be sent again, once a timeout.
 func (w *window) shrink(now time.Time) {
 	if now.Sub(w.shrunk) >= w.timeout() {

@@ -31,7 +31,18 @@ type Broker struct {
 
 // StartBroker starts a broker that lets everybody in. It ends with the test,
 // or earlier by Stop; addr "" means a free port.
-func StartBroker(t testing.TB, addr string, config *tls.Config, hooks ...mochi.Hook) *Broker {
+func StartBroker(t testing.TB, addr string, hooks ...mochi.Hook) *Broker {
+	t.Helper()
+	return startBroker(t, addr, nil, append([]mochi.Hook{new(allow)}, hooks...))
+}
+
+// StartGuardedBroker starts a broker with TLS whose hook decides who comes in.
+func StartGuardedBroker(t testing.TB, config *tls.Config, guard mochi.Hook) *Broker {
+	t.Helper()
+	return startBroker(t, "", config, []mochi.Hook{guard})
+}
+
+func startBroker(t testing.TB, addr string, config *tls.Config, hooks []mochi.Hook) *Broker {
 	t.Helper()
 	if addr == "" {
 		addr = "127.0.0.1:0"
@@ -45,7 +56,6 @@ func StartBroker(t testing.TB, addr string, config *tls.Config, hooks ...mochi.H
 		l = tls.NewListener(l, config)
 	}
 	b.server = mochi.New(&mochi.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	hooks = append([]mochi.Hook{new(allow)}, hooks...)
 	for _, h := range hooks {
 		if err := b.server.AddHook(h, nil); err != nil {
 			t.Fatal(err)
