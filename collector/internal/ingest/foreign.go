@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 const (
 	maxForeign   = 4096
 	maxAliases   = 5000
+	maxDevices   = 1000 // of one node: each is a series for ever
 	rebirthEvery = time.Minute
 )
 
@@ -24,7 +26,8 @@ const ForeignKind = "sparkplug"
 
 // foreign is what a worker knows of a node without an enrolled key.
 type foreign struct {
-	evidence bool              // it sends evidence: its births are no unsigned readings
+	evidence bool // it sends evidence: its births are no unsigned readings
+	devices  map[string]bool
 	aliases  map[uint64]string // names that births gave to numbers
 	asked    time.Time         // for its births
 }
@@ -38,7 +41,7 @@ func (d *decoder) foreignNode(g intake.Gateway) *foreign {
 			}
 			delete(d.foreign, old)
 		}
-		f = &foreign{aliases: map[uint64]string{}}
+		f = &foreign{devices: map[string]bool{}, aliases: map[uint64]string{}}
 		d.foreign[g] = f
 	}
 	return f
@@ -72,6 +75,13 @@ func (d *decoder) unsigned(a *arrival) {
 	if f.evidence {
 		a.refuse(UnknownKey, "the node sends evidence under a key that is not enrolled; this message carries none and is left out")
 		return
+	}
+	if !f.devices[a.topic.Device] {
+		if len(f.devices) == maxDevices {
+			a.refuse(Ignored, fmt.Sprintf("the node sends more than %d devices", maxDevices))
+			return
+		}
+		f.devices[a.topic.Device] = true
 	}
 	d.resolveAliases(a, f)
 	rs, _ := d.payload.Readings(d.readings[:0]) // what is no reading is left out

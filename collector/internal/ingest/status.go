@@ -61,7 +61,10 @@ func (p *Pipeline) seen(pl *plan, a *arrival) *intake.Status {
 }
 
 func (p *Pipeline) takeUnsigned(pl *plan, a *arrival) error {
-	p.seen(pl, a)
+	if p.seen(pl, a) == nil {
+		a.refuse(Ignored, "too many nodes without an enrolled key")
+		return nil
+	}
 	if a.rebirth {
 		pl.reply(a.node).rebirth = true
 	}

@@ -1,0 +1,69 @@
+package ingest
+
+import (
+	"time"
+
+	"yunhe/collector/internal/intake"
+)
+
+// samplesPerHour bounds the samples kept of one node.
+const samplesPerHour = 32
+
+// quarantine keeps what is refused and notes answers and alarms. What cannot
+// be kept is not answered, so that it comes again.
+func (p *Pipeline) quarantine(pl *plan) {
+	var refused []*arrival
+	var items []intake.Item
+	for _, a := range pl.batch {
+		if p.keeps(pl, a) {
+			refused, items = append(refused, a), append(items, a.item())
+		}
+	}
+	if len(items) == 0 {
+		return
+	}
+	fresh, err := p.Quarantine.Put(items)
+	if err != nil {
+		p.metrics.unkept.Add(float64(len(items)))
+		p.Logger.Error("refused messages cannot be kept; they are not answered", "messages", len(items), "error", err)
+		return
+	}
+	for i, a := range refused {
+		if a.signed {
+			p.held(pl, a)
+		}
+		if !fresh[i] {
+			continue
+		}
+		p.Logger.Warn("a message is refused and kept in quarantine", "outcome", string(a.outcome), "gateway", a.of().String(),
+			"jid", a.entry.Content.JID, "jseq", a.entry.Content.JSeq, "reason", a.reason)
+		if a.signed {
+			pl.event(a, string(a.outcome), a.reason, true)
+		}
+	}
+}
+
+// keeps reports whether a message goes into quarantine: all refused ones with
+// a valid signature, of the others a sample.
+func (p *Pipeline) keeps(pl *plan, a *arrival) bool {
+	switch a.outcome {
+	case Held, Equivocation:
+	case UnknownKey, Invalid:
+	default:
+		return false
+	}
+	if st := p.seen(pl, a); st != nil {
+		st.Error = a.reason
+	}
+	return a.signed || p.state.allow("sample "+a.node.String(), pl.now, time.Hour, samplesPerHour)
+}
+
+// held notes the answer to an entry that is in quarantine now.
+func (p *Pipeline) held(pl *plan, a *arrival) {
+	c := &a.entry.Content
+	pl.reply(a.node).reject.Add(c.JID, c.JSeq)
+	if e := a.epoch; a.outcome == Held && !e.Held.Contains(c.JID, c.JSeq) && e.spans <= maxSpans {
+		e.Held.Add(c.JID, c.JSeq)
+		pl.touched[e] = true
+	}
+}
