@@ -142,7 +142,6 @@ type watchedLog struct {
 	buffered []evidence.Hash
 	durable  map[evidence.Hash]bool
 	mine     bool // it saw every append
-	fail     error
 }
 
 func (l *watchedLog) isDurable(h evidence.Hash) bool {
@@ -155,9 +154,6 @@ func (l *watchedLog) AppendBuffered(b []byte) (seglog.Position, error) {
 	e, err := evidence.Parse(b)
 	if err != nil {
 		return seglog.Position{}, err
-	}
-	if l.fail != nil {
-		return seglog.Position{}, l.fail
 	}
 	l.buffered = append(l.buffered, e.Hash)
 	return l.Log.AppendBuffered(b)

@@ -9,45 +9,78 @@ import (
 
 	"yunhe/collector/internal/intake"
 	"yunhe/internal/evidence"
+	"yunhe/internal/series"
 )
 
-// TestRetryResumes: a store that is down holds everything back and nothing is
-// acknowledged; when it works again all is stored once.
+// TestRetryResumes: a store that fails once holds everything back and nothing
+// is acknowledged; when it works again all is stored once.
 func TestRetryResumes(t *testing.T) {
-	for name, breakIt := range map[string]func(w *world, err error){
-		"series":   func(w *world, err error) { w.series.mu.Lock(); w.series.fail = err; w.series.mu.Unlock() },
-		"evidence": func(w *world, err error) { w.log.fail = err },
+	for name, breakIt := range map[string]func(w *world, once *failOnce){
+		"evidence": func(w *world, once *failOnce) { w.p.Evidence = failingEvidence{w.log, once} },
+		"series":   func(w *world, once *failOnce) { w.p.Series = failingSeries{w.series, once} },
+		"records":  func(w *world, once *failOnce) { w.p.Records = failingRecords{w.p.Records, once} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			g := w.enrolled("gw-1", 1)
 			w.deliver(g.begin()...)
 			w.answers()
-			breakIt(w, errors.New("no room"))
-			m := g.batch(start)
-			done := make(chan []*arrival)
-			a := w.d.decode(job{Message: m})
-			if name == "evidence" { // fail is read by the flush: mend it through the clock of retries
-				w.log.fail = nil
-				tries := 0
-				w.p.Evidence = failing{w.log, &tries}
-			} else {
-				time.AfterFunc(50*time.Millisecond, func() { breakIt(w, nil) })
-			}
-			go func() {
-				if err := w.p.flush(t.Context(), []*arrival{a}); err != nil {
-					t.Error(err)
-				}
-				close(done)
-			}()
-			<-done
-			w.want([]*arrival{a}, Stored)
+			once := &failOnce{w: w}
+			breakIt(w, once)
+			w.want(w.deliver(g.batch(start)), Stored)
 			w.wantAnswers("1001:3", "", "", "")
-			if len(w.series.rows) != 3 {
-				t.Errorf("%d values", len(w.series.rows))
+			if len(w.series.rows) != 3 || once.tries != 2 {
+				t.Errorf("%d values after %d tries", len(w.series.rows), once.tries)
 			}
 		})
 	}
+}
+
+// failOnce fails the first try, and the test if anything was answered by then.
+type failOnce struct {
+	w     *world
+	tries int
+}
+
+func (f *failOnce) err() error {
+	if f.tries++; f.tries > 1 {
+		return nil
+	}
+	f.w.wantAnswers("", "", "", "")
+	return errors.New("input/output error")
+}
+
+type failingEvidence struct {
+	*watchedLog
+	once *failOnce
+}
+
+func (f failingEvidence) Commit() error {
+	return errors.Join(f.watchedLog.Commit(), f.once.err())
+}
+
+type failingSeries struct {
+	Series
+	once *failOnce
+}
+
+func (f failingSeries) Write(ctx context.Context, rows []series.Row) ([]series.Rejected, error) {
+	if err := f.once.err(); err != nil {
+		return nil, &series.TryLaterError{After: time.Millisecond, Err: err}
+	}
+	return f.Series.Write(ctx, rows)
+}
+
+type failingRecords struct {
+	Records
+	once *failOnce
+}
+
+func (f failingRecords) Commit(ctx context.Context, flush *intake.Flush) error {
+	if err := f.once.err(); err != nil {
+		return err
+	}
+	return f.Records.Commit(ctx, flush)
 }
 
 // TestBackPressure: with the series store down memory stays bounded, what does
@@ -131,17 +164,4 @@ func TestQueueKeepsNodesTogether(t *testing.T) {
 			t.Errorf("%s has another worker", topic)
 		}
 	}
-}
-
-// failing fails the first commit.
-type failing struct {
-	*watchedLog
-	tries *int
-}
-
-func (f failing) Commit() error {
-	if *f.tries++; *f.tries == 1 {
-		return errors.Join(f.watchedLog.Commit(), errors.New("input/output error"))
-	}
-	return f.watchedLog.Commit()
 }

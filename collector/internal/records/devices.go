@@ -65,6 +65,10 @@ func (w *flush) definitions(f *intake.Flush) error {
 	return nil
 }
 
+// plausible is how far the time of a failed clock may be off for its rows to
+// be shown as live.
+const plausible = 15 * time.Minute
+
 // rows takes up the newest reading of each device and gathers what is live:
 // rows not older than the newest before them.
 func (w *flush) rows(f *intake.Flush) error {
@@ -73,7 +77,13 @@ func (w *flush) rows(f *intake.Flush) error {
 		if err != nil {
 			return err
 		}
-		if r.ClockFailed || r.Time.Before(d.state.LastReading) {
+		if r.ClockFailed {
+			if r.Time.Sub(w.now).Abs() < plausible {
+				w.live = append(w.live, r) // with its flag
+			}
+			continue
+		}
+		if r.Time.Before(d.state.LastReading) {
 			continue
 		}
 		w.live = append(w.live, r)
