@@ -85,7 +85,7 @@ func (a *Agent) Backfill(ctx context.Context, h History) error {
 	if _, err := rand.Read(clock.boot[:]); err != nil {
 		return fmt.Errorf("make history: %w", err)
 	}
-	rec := newRecorder(a.key, clock, a.definitions(), past.Journal(pastJournal), past.Journal(pastBoundary), pastPlaces)
+	rec := newRecorder(a.key, clock, a.definitions(), a.pastDefined, past.Journal(pastJournal), past.Journal(pastBoundary), pastPlaces)
 	rec.historical = true
 	err = a.replay(ctx, h, clock, rec)
 	rec.wait()

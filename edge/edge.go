@@ -61,8 +61,9 @@ type Agent struct {
 	publish  *publish.Publisher
 	feeds    agentFeeds
 
-	mu   sync.Mutex
-	past *journal.Set // nil until there is a history
+	mu          sync.Mutex
+	past        *journal.Set // nil until there is a history
+	pastDefined *defined
 }
 
 // agentFeeds are the journals as the publisher sees them.
@@ -117,7 +118,7 @@ func (a *Agent) open(devices []resolved) (err error) {
 	}
 	raw, boundary := a.journals.Journal(rawJournal), a.journals.Journal(boundaryJournal)
 	a.feeds = agentFeeds{newFeed(raw), newFeed(boundary), newFeed(nil), newFeed(nil)}
-	a.recorder = newRecorder(a.key, a.deps.Clock, a.definitions(), raw, boundary, 64+4*len(devices))
+	a.recorder = newRecorder(a.key, a.deps.Clock, a.definitions(), newDefined(), raw, boundary, 64+4*len(devices))
 	if _, err := os.Stat(a.journalDir(pastJournal)); err == nil {
 		if _, err := a.openPast(); err != nil {
 			return err
@@ -217,7 +218,7 @@ func (a *Agent) openPast() (*journal.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.past = set
+	a.past, a.pastDefined = set, newDefined()
 	a.feeds.past.journal.Store(set.Journal(pastJournal))
 	a.feeds.pastBoundary.journal.Store(set.Journal(pastBoundary))
 	a.feeds.past.poke()

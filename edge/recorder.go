@@ -26,13 +26,23 @@ type recorder struct {
 	places chan struct{}
 	under  sync.WaitGroup
 
-	mu      sync.Mutex
-	defined map[definedIn]*defining
-	again   map[evidence.Hash]time.Time // of the newest re-definition asked for
-	lost    uint64                      // batches and events that could not be journalled
-	err     error
-	errAt   time.Time
+	defined *defined
+
+	mu    sync.Mutex
+	again map[evidence.Hash]time.Time // of the newest re-definition asked for
+	lost  uint64                      // batches and events that could not be journalled
+	err   error
+	errAt time.Time
 }
+
+// defined is what was journalled in the present epochs; recorders that share
+// journals share it.
+type defined struct {
+	mu sync.Mutex
+	in map[definedIn]*defining
+}
+
+func newDefined() *defined { return &defined{in: map[definedIn]*defining{}} }
 
 // definedIn says where a definition was journalled in this epoch.
 type definedIn struct {
@@ -49,10 +59,10 @@ type defining struct {
 // definePause bounds how often a collector can have a definition journalled.
 const definePause = time.Minute
 
-func newRecorder(key *evidence.PrivateKey, clock telemetry.Source, d definitions, raw, boundary *journal.Journal, places int) *recorder {
+func newRecorder(key *evidence.PrivateKey, clock telemetry.Source, d definitions, defined *defined, raw, boundary *journal.Journal, places int) *recorder {
 	return &recorder{
 		key: key, clock: clock, definitions: d, raw: raw, boundary: boundary,
-		places: make(chan struct{}, places), defined: map[definedIn]*defining{}, again: map[evidence.Hash]time.Time{},
+		places: make(chan struct{}, places), defined: defined, again: map[evidence.Hash]time.Time{},
 	}
 }
 
@@ -152,13 +162,13 @@ func (r *recorder) wait() { r.under.Wait() }
 // define journals a definition before the first batch of an epoch cites it.
 func (r *recorder) define(j *journal.Journal, device string, h evidence.Hash, data []byte) error {
 	key := definedIn{j.Name(), h}
-	r.mu.Lock()
-	d, known := r.defined[key]
+	r.defined.mu.Lock()
+	d, known := r.defined.in[key]
 	if !known {
 		d = &defining{done: make(chan struct{})}
-		r.defined[key] = d
+		r.defined.in[key] = d
 	}
-	r.mu.Unlock()
+	r.defined.mu.Unlock()
 	if known {
 		<-d.done
 		return d.err
@@ -173,9 +183,9 @@ func (r *recorder) define(j *journal.Journal, device string, h evidence.Hash, da
 		d.err = nil // it has its number, before that of the batch
 	}
 	if d.err != nil {
-		r.mu.Lock()
-		delete(r.defined, key) // the next batch tries again
-		r.mu.Unlock()
+		r.defined.mu.Lock()
+		delete(r.defined.in, key) // the next batch tries again
+		r.defined.mu.Unlock()
 	}
 	close(d.done)
 	return d.err
