@@ -24,15 +24,19 @@ const maxFaults = 200
 
 // Fault is one thing that is wrong in a file.
 type Fault struct {
-	File string
-	Line int    // counted from 1
-	Key  string // e.g. buses[1].address; empty for the file as a whole
-	Text string // cause and remedy, one sentence
+	File   string
+	Line   int    // counted from 1
+	Column int    // counted from 1; 0 without WithColumns
+	Key    string // e.g. buses[1].address; empty for the file as a whole
+	Text   string // cause and remedy, one sentence
 }
 
-// Error gives "file:line: key: sentence".
+// Error gives "file:line: key: sentence", or "file:line:column: …".
 func (f Fault) Error() string {
 	at := fmt.Sprintf("%s:%d: ", f.File, f.Line)
+	if f.Column > 0 {
+		at = fmt.Sprintf("%s:%d:%d: ", f.File, f.Line, f.Column)
+	}
 	if f.Key != "" {
 		at += f.Key + ": "
 	}
@@ -63,26 +67,47 @@ func (f *File) Fault(key, format string, args ...any) {
 		return
 	}
 	f.reported[key] = true
-	f.faults = append(f.faults, Fault{File: f.name, Line: f.line(key), Key: key, Text: fmt.Sprintf(format, args...)})
+	f.add(f.place(key), key, fmt.Sprintf(format, args...))
 }
 
-// Err returns the faults so far, sorted by line; nil if there are none.
+func (f *File) add(at place, key, text string) {
+	if !f.columns {
+		at.column = 0
+	}
+	f.faults = append(f.faults, Fault{File: f.name, Line: at.line, Column: at.column, Key: key, Text: text})
+}
+
+// Faulty reports whether a key or one above it has a fault: what follows from
+// that would only be noise.
+func (f *File) Faulty(key string) bool {
+	for ; key != ""; key = above(key) {
+		if f.reported[key] {
+			return true
+		}
+	}
+	return false
+}
+
+// Err returns the faults so far, sorted by place; nil if there are none.
 func (f *File) Err() error {
 	if len(f.faults) == 0 {
 		return nil
 	}
 	fs := slices.Clone(f.faults)
-	slices.SortStableFunc(fs, func(a, b Fault) int { return cmp.Compare(a.Line, b.Line) })
+	slices.SortStableFunc(fs, func(a, b Fault) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
 	return fs
 }
 
-// line returns where key stands, or the nearest key above it.
-func (f *File) line(key string) int {
-	for key != "" {
-		if n, ok := f.lines[key]; ok {
-			return n
+// place returns where key stands, or the nearest key above it.
+func (f *File) place(key string) place {
+	for ; key != ""; key = above(key) {
+		if p, ok := f.places[key]; ok {
+			return p
 		}
-		key = key[:max(0, strings.LastIndexAny(key, ".["))]
 	}
-	return 1
+	return place{1, 1}
 }
+
+func above(key string) string { return key[:max(0, strings.LastIndexAny(key, ".["))] }

@@ -69,6 +69,7 @@ func TestFaults(t *testing.T) {
 		{"size", "name: a\nsize: 12\n", `f.yaml:2: size: "12" is no size: write a whole number with a unit, such as 512MB or 2GiB`},
 		{"size too large", "name: a\nsize: 9999999999GiB\n", `f.yaml:2: size: "9999999999GiB" is no size`},
 		{"range", "name: a\nunit: 248\n", `f.yaml:2: unit: "248" is no whole number from 1 to 247`},
+		{"octal", "name: a\nunit: 010\n", `f.yaml:2: unit: "010" is no whole number from 1 to 247`},
 		{"NaN", "name: a\nshare: nan\n", `f.yaml:2: share: "nan" is no number from 0 to 1`},
 		{"bool", "name: a\non: yes\n", `f.yaml:2: on: "yes" is neither true nor false`},
 		{"all at once", "unit: 0\nbuses:\n  - id: b1\n  - nme: b2\n", "f.yaml:1: name: is missing: give a name\n" +

@@ -71,8 +71,8 @@ func (n Node) Bool(to *bool) {
 // Uint reads a whole number from lo to hi, decimal or 0x…, into to; absent
 // leaves it as it is.
 func (n Node) Uint(to *uint64, lo, hi uint64) {
-	n.parse(func(s string) error {
-		u, err := strconv.ParseUint(s, 0, 64)
+	n.Parse(func(s string) error {
+		u, err := parseUint(s)
 		if err != nil || u < lo || u > hi {
 			return fmt.Errorf("%q is no whole number from %d to %d", s, lo, hi)
 		}
@@ -81,9 +81,21 @@ func (n Node) Uint(to *uint64, lo, hi uint64) {
 	})
 }
 
+// parseUint reads decimal or 0x…. Leading zeros are refused: to some readers
+// they are octal.
+func parseUint(s string) (uint64, error) {
+	if hex, ok := strings.CutPrefix(s, "0x"); ok {
+		return strconv.ParseUint(hex, 16, 64)
+	}
+	if len(s) > 1 && s[0] == '0' {
+		return 0, strconv.ErrSyntax
+	}
+	return strconv.ParseUint(s, 10, 64)
+}
+
 // Number reads a finite decimal from lo to hi into to; absent leaves it.
 func (n Node) Number(to *float64, lo, hi float64) {
-	n.parse(func(s string) error {
+	n.Parse(func(s string) error {
 		f, err := strconv.ParseFloat(s, 64)
 		if err != nil || math.IsNaN(f) || f < lo || f > hi {
 			return fmt.Errorf("%q is no number from %g to %g", s, lo, hi)
@@ -95,7 +107,7 @@ func (n Node) Number(to *float64, lo, hi float64) {
 
 // Duration reads a period (500ms, 10s, 15m, 24h, 7d) into to; absent leaves it.
 func (n Node) Duration(to *time.Duration) {
-	n.parse(func(s string) error {
+	n.Parse(func(s string) error {
 		d, err := ParseDuration(s)
 		if err == nil {
 			*to = d
@@ -106,7 +118,7 @@ func (n Node) Duration(to *time.Duration) {
 
 // Size reads a number of bytes (512MB, 2GiB) into to; absent leaves it.
 func (n Node) Size(to *int64) {
-	n.parse(func(s string) error {
+	n.Parse(func(s string) error {
 		b, err := ParseSize(s)
 		if err == nil {
 			*to = b
@@ -115,8 +127,8 @@ func (n Node) Size(to *int64) {
 	})
 }
 
-// parse hands the text of a value that is there to fn; its error is a fault.
-func (n Node) parse(fn func(string) error) {
+// Parse hands the text of a value that is there to fn; its error is a fault.
+func (n Node) Parse(fn func(string) error) {
 	if n.ast == nil {
 		return
 	}
