@@ -43,7 +43,8 @@ func under(path string, dirs ...string) bool {
 // testOnly are packages that serve tests, simulators and benchmarks.
 var testOnly = []string{
 	"yunhe/internal/simulate", "yunhe/internal/sparkplug/sparkplugtest", "yunhe/internal/series/seriestest",
-	"yunhe/internal/series/influxtest", "yunhe/edge/internal/publish/publishtest", "yunhe/e2e", "yunhe/bench",
+	"yunhe/internal/series/influxtest", "yunhe/edge/internal/publish/publishtest",
+	"yunhe/internal/browsertest", "yunhe/e2e", "yunhe/bench",
 }
 
 func TestImportsPointDown(t *testing.T) {
