@@ -373,6 +373,37 @@ func TestGaps(t *testing.T) {
 	}
 }
 
+// TestGapsBehindEveryAck: an acknowledgement forged for all that waited, and
+// one for an epoch that is over, are noticed although nothing waits any more.
+func TestGapsBehindEveryAck(t *testing.T) {
+	w := newWorld(t)
+	g := w.enrolled("gw-1", 1)
+	w.deliver(g.begin()...)
+	g.batch(start)                              // 3: forged
+	w.deliver(g.batch(start.Add(time.Second)))  // 4
+	last := g.batch(start.Add(2 * time.Second)) // 5, the last of its epoch: forged
+	w.answers()
+	status := func(next string) []*arrival {
+		w.now = w.now.Add(replayEvery)
+		return w.deliver(g.message(g.session.NodeData(sparkplug.Status{NextSeq: next, KeyID: g.key.Public().ID().String()}, w.now)))
+	}
+	status("1001:5")
+	w.wantAnswers("", "", "1001:3", "")
+	status("1001:6")
+	w.wantAnswers("", "", "1001:3,5", "")
+
+	g.prevJID, g.pseq = g.jid, 5
+	g.jid, g.jseq, g.prev = 1002, 0, evidence.Hash{}
+	w.want(w.deliver(g.epoch()), Stored)
+	w.answers()
+	status("1002:2")
+	w.wantAnswers("", "", "1001:3,5", "")
+	w.want(w.deliver(last), Stored)
+	w.answers()
+	status("1002:2")
+	w.wantAnswers("", "", "1001:3", "")
+}
+
 func FuzzIngest(f *testing.F) {
 	w := newWorldAt(f, f.TempDir(), crashfs.New()) // no disk: many more inputs a second
 	records := newMemRecords()

@@ -7,6 +7,7 @@ import (
 
 	"yunhe/collector/internal/intake"
 	"yunhe/internal/evidence"
+	"yunhe/internal/sparkplug"
 )
 
 // replayEvery is how often one gateway is asked to send what is missing.
@@ -35,7 +36,7 @@ func (p *Pipeline) takeStatus(ctx context.Context, pl *plan, a *arrival) error {
 		st.Error = s.LastError
 	}
 	of, enrolled := p.gatewayOf(a.node)
-	if !enrolled || s.OldestUnacked == "" {
+	if !enrolled {
 		return nil
 	}
 	return p.findGaps(ctx, pl, a, of)
@@ -71,29 +72,66 @@ func (p *Pipeline) takeUnsigned(pl *plan, a *arrival) error {
 	return nil
 }
 
+// border says up to where an epoch must be stored.
+type border struct {
+	jid   uint64
+	first uint64 // that need not be stored yet
+}
+
+// borders returns where each epoch of a gateway stands: at its oldest un-acked
+// entry; where none waits, at the next number of an epoch that goes on, and at
+// the end of one that another follows. So an acknowledgement that was forged for
+// everything, or for an epoch that is over, shows too.
+func (p *Pipeline) borders(ctx context.Context, of intake.Gateway, s *sparkplug.Status) ([]border, error) {
+	oldest, err1 := evidence.ParseRanges(s.OldestUnacked)
+	next, err2 := evidence.ParseRanges(s.NextSeq)
+	if err1 != nil || err2 != nil {
+		return nil, nil // not ours to repair
+	}
+	var out []border
+	known := map[uint64]bool{}
+	add := func(jid, first uint64) {
+		if !known[jid] && len(out) < maxStatusEpochs {
+			known[jid] = true
+			out = append(out, border{jid, first})
+		}
+	}
+	for _, r := range []evidence.Ranges{oldest, next} {
+		for span := range r.Spans() {
+			add(span.JID, span.Lo)
+		}
+	}
+	for i := 0; i < len(out); i++ { // grows: each epoch names the one before
+		e, err := p.epochOf(ctx, of, out[i].jid)
+		if err != nil {
+			return nil, err
+		}
+		if e.PrevJID != 0 {
+			add(e.PrevJID, e.PrevJSeq+1)
+		}
+	}
+	return out, nil
+}
+
 // findGaps compares what a gateway holds to be acknowledged with what is
-// stored. A number below its oldest un-acked one that is neither stored, held
+// stored. A number below the border of its epoch that is neither stored, held
 // nor declared lost is a chain gap: it is noted once and asked for again, which
 // heals a forged acknowledgement and a collector that lost its volume.
 func (p *Pipeline) findGaps(ctx context.Context, pl *plan, a *arrival, of intake.Gateway) error {
-	oldest, err := evidence.ParseRanges(a.status.OldestUnacked)
+	borders, err := p.borders(ctx, of, a.status)
 	if err != nil {
-		return nil // not ours to repair
+		return err
 	}
 	var missing evidence.Ranges
-	n := 0
-	for span := range oldest.Spans() {
-		if n++; n > maxStatusEpochs {
-			break
-		}
-		e, err := p.epochOf(ctx, of, span.JID)
+	for _, b := range borders {
+		e, err := p.epochOf(ctx, of, b.jid)
 		if err != nil {
 			return err
 		}
 		if e.spans > maxSpans {
 			continue
 		}
-		gaps := holes(e.Epoch, span.Lo)
+		gaps := holes(e.Epoch, b.first)
 		if gaps.Empty() {
 			continue
 		}

@@ -8,7 +8,8 @@ type Number struct{ JID, JSeq uint64 }
 type Stats struct {
 	// Next is the number of the next entry.
 	Next Number
-	// Oldest is, for each jid with pending entries, the first of them; holes
+	// Oldest is, for each jid with entries that are pending or not durable yet,
+	// the first of them; holes
 	// above it are on their way, holes below it are not coming.
 	Oldest  []Number
 	Entries uint64 // in the journal
@@ -53,6 +54,11 @@ func (j *Journal) Stats() Stats {
 			oldest[r.jid] = len(st.Oldest)
 			st.Oldest = append(st.Oldest, Number{r.jid, n})
 		}
+	}
+	// What is signed and waits for the disk has its number, and waits to be
+	// sent: whoever compares Next with what arrived must not take it for lost.
+	if _, seen := oldest[j.jid]; !seen && len(j.waiting) > 0 {
+		st.Oldest = append(st.Oldest, Number{j.jid, j.waiting[0].ref.JSeq})
 	}
 	return st
 }
