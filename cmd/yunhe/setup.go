@@ -10,16 +10,16 @@ import (
 )
 
 type setupCommand struct {
-	Dir      string   `arg:"" help:"Folder to write; files that are there stay as they are." type:"path"`
-	Site     string   `help:"Id of the site, such as tongzhou-park." required:""`
-	Gateway  []string `help:"Id of a gateway; repeat for more." required:""`
-	Admin    string   `help:"Person who gets the first API key; default: who runs this."`
-	StateDir string   `help:"Where the collector keeps its data, relative to the folder." default:"state"`
-	Listen   string   `help:"Address of the API and the pages." default:"127.0.0.1:8480"`
-	MQTT     string   `name:"mqtt" help:"URL of another broker, such as mqtt://mosquitto:1883; default: the embedded one."`
-	Influx   string   `help:"URL of InfluxDB, such as http://influxdb:8086; default: SQLite."`
-	Records  string   `help:"Address of the collector's records listener, for an API in a process of its own."`
-	RecordsURL string `help:"URL under which the API reaches the records listener."`
+	Dir        string   `arg:"" help:"Folder to write; files that are there stay as they are." type:"path"`
+	Site       string   `help:"Id of the site, such as tongzhou-park." required:""`
+	Gateway    []string `help:"Id of a gateway; repeat for more." required:""`
+	Admin      string   `help:"Person who gets the first API key; default: who runs this."`
+	StateDir   string   `help:"Where the collector keeps its data, relative to the folder." default:"state"`
+	Listen     string   `help:"Address of the API and the pages." default:"127.0.0.1:8480"`
+	MQTT       string   `name:"mqtt" help:"URL of another broker, such as mqtt://mosquitto:1883; default: the embedded one."`
+	Influx     string   `help:"URL of InfluxDB, such as http://influxdb:8086; default: SQLite."`
+	Records    string   `help:"Address of the collector's records listener, for an API in a process of its own."`
+	RecordsURL string   `help:"URL under which the API reaches the records listener."`
 
 	EdgeDir   string `help:"Also configure an agent for the first gateway in this folder, with simulated devices." type:"path"`
 	EdgeState string `help:"State folder of that agent." type:"path"`

@@ -9,7 +9,7 @@ import (
 
 type simulateCommand struct {
 	Listen []string `help:"Three addresses: heat pump, inverter, and the line of main meter, heat meter and level probe." default:"127.0.0.1:5021,127.0.0.1:5022,127.0.0.1:5023"`
-	Seed uint64 `help:"Of the weather and the people; the same seed is the same site." default:"1"`
+	Seed   uint64   `help:"Of the weather and the people; the same seed is the same site." default:"1"`
 }
 
 // Run plays the devices until it is told to stop.

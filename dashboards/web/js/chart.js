@@ -12,7 +12,7 @@ const spans = [
 
 export class Chart {
   constructor(site, live, box, buttons, note) {
-    Object.assign(this, { site, live, box, buttons, note, span: spans[0] });
+    Object.assign(this, { site, live, box, buttons, note, span: spans[1] });
     this.echart = echarts.init(box, null, { renderer: "canvas" });
     new ResizeObserver(() => this.echart.resize()).observe(box);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
@@ -31,8 +31,10 @@ export class Chart {
     const depth = await this.depth(rain);
     this.rain = differences(counts, this.span.ms, depth);
     this.level = line(levels, this.span.ms);
-    if (this.span.name === "day" && this.rain.length) {
-      this.live.rain = { mm: this.rain.reduce((sum, [, mm]) => sum + (mm ?? 0), 0), time: this.live.newest.get(rain[0])?.time ?? 0 };
+    if (this.rain.length) {
+      const since = Date.now() - 24 * hour;
+      const mm = this.rain.reduce((sum, [at, fell]) => sum + (at >= since ? fell : 0), 0);
+      this.live.rain = this.span.name === "month" ? this.live.rain : { mm, time: this.live.newest.get(rain[0])?.time ?? 0 };
       this.live.drawTiles();
     }
     this.draw();

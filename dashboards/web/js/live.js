@@ -144,7 +144,7 @@ export class Live {
     const number = element("div", "value", value);
     number.append(" ", element("small", "", unit));
     const old = Date.now() - time > staleAfter;
-    box.append(element("h3", "", title), number, element("p", `note ${old ? "old" : ""}`, age(Date.now() - time)));
+    box.append(element("h3", "", title), number, element("p", `note ${old ? "old" : ""}`, t("ago")(age(Date.now() - time))));
     return box;
   }
 }

@@ -6,11 +6,13 @@ import { Chart } from "./chart.js";
 import { apply, t, toggle, lang } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
-let live, chart, most = 0;
+let site, live, chart, most = 0;
 
 function words() {
   apply();
   $("lang").textContent = t("other");
+  if (site) $("site").textContent = site.name?.[lang()] || site.id;
+  if ($("link").className) $("link").textContent = t($("link").className);
 }
 
 $("lang").onclick = () => {
@@ -38,11 +40,10 @@ async function enter(key) {
 }
 
 async function open() {
-  const sites = await api.sites();
-  const site = sites[0];
+  [site] = await api.sites();
   if (!site) throw new api.Problem(404, t("none"));
   $("content").hidden = false;
-  $("site").textContent = (lang() === "zh" ? site.name?.zh : site.name?.en) || site.id;
+  words();
   live = new Live(site.id, $("tiles"), $("devices"));
   await live.load();
   chart = new Chart(site, live, $("chart"), $("spans"), $("chart-note"));
