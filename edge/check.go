@@ -11,6 +11,7 @@ import (
 
 	"yunhe/edge/internal/bus"
 	"yunhe/internal/evidence"
+	"yunhe/internal/profile"
 )
 
 // Finding is one thing that Check looked at.
@@ -33,8 +34,9 @@ func Check(cfg Config) (findings []Finding, ok bool) {
 		findings = append(findings, f)
 	}
 	add("config", cfg.Validate())
+	known := map[string]*profile.Profile{}
 	for _, d := range cfg.Devices {
-		_, err := cfg.resolveDevice(d, busKind(cfg, d.Bus))
+		_, err := cfg.resolveDevice(d, busKind(cfg, d.Bus), known)
 		add("device "+d.ID+", profile "+d.Profile, err)
 	}
 	add("state directory "+cfg.StateDir, checkWritable(cfg.StateDir))

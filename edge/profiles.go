@@ -62,7 +62,6 @@ func embeddedProfiles() []string {
 type resolved struct {
 	Device
 	profile *profile.Profile // nil: SunSpec
-	kind    bus.Kind
 	link    profile.Link
 	unit    uint8 // or I2C address
 }
@@ -79,8 +78,9 @@ func (c Config) resolve() ([]resolved, error) {
 	}
 	var out []resolved
 	var errs []error
+	known := map[string]*profile.Profile{} // devices of one model share it
 	for i, d := range c.Devices {
-		r, err := c.resolveDevice(d, kinds[d.Bus])
+		r, err := c.resolveDevice(d, kinds[d.Bus], known)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("devices[%d] %s: %w", i, d.ID, err))
 		}
@@ -89,11 +89,16 @@ func (c Config) resolve() ([]resolved, error) {
 	return out, errors.Join(errs...)
 }
 
-func (c Config) resolveDevice(d Device, kind bus.Kind) (resolved, error) {
-	r := resolved{Device: d, kind: kind, unit: d.Unit, link: profile.Link{Protocol: profile.Modbus}}
-	p, err := c.loadProfile(d.Profile)
-	if err != nil {
-		return r, err
+// resolveDevice finds the profile of one device in known, which it adds to.
+func (c Config) resolveDevice(d Device, kind bus.Kind, known map[string]*profile.Profile) (resolved, error) {
+	r := resolved{Device: d, unit: d.Unit, link: profile.Link{Protocol: profile.Modbus}}
+	p, seen := known[d.Profile]
+	if !seen {
+		var err error
+		if p, err = c.loadProfile(d.Profile); err != nil {
+			return r, err
+		}
+		known[d.Profile] = p
 	}
 	protocol := profile.Modbus
 	if p != nil {
