@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"yunhe/internal/strictyaml"
 )
 
 var update = flag.Bool("update", false, "write the expected messages of testdata/*.bad.yaml anew")
@@ -27,7 +29,7 @@ func TestBadProfiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		p, err := Parse(filepath.Base(f), text)
-		var faults Faults
+		var faults strictyaml.Faults
 		if p != nil || !errors.As(err, &faults) {
 			t.Errorf("%s: %v, %v", f, p, err)
 			continue
@@ -51,7 +53,7 @@ func TestBadProfiles(t *testing.T) {
 
 func TestTooLongProfileIsRefused(t *testing.T) {
 	_, err := Parse("long.yaml", []byte(head+strings.Repeat("# comment\n", 40000)))
-	if err == nil || !strings.Contains(err.Error(), "has at most 262144") {
+	if err == nil || !strings.Contains(err.Error(), "at most 262144") {
 		t.Error(err)
 	}
 }

@@ -3,9 +3,7 @@ package profile
 import (
 	_ "embed"
 
-	"github.com/goccy/go-yaml/ast"
-
-	"yunhe/internal/telemetry"
+	"yunhe/internal/strictyaml"
 )
 
 //go:embed sunspec.yaml
@@ -71,75 +69,72 @@ func (s *sunspecPoint) source(m foundModel) Source {
 	return src
 }
 
+// The table is read like a profile; it has a shape of its own.
+var (
+	sunspecShape      = shape{"version": integer(1, 1<<30), "models": listOf(1, 0, mapping(sunspecModelShape))}
+	sunspecModelShape = shape{"ids": listOf(1, 0, register), "kind": text(""), "points": listOf(1, 0, mapping(sunspecPointShape))}
+	sunspecPointShape = shape{
+		"name": text(""), "quantity": text(""), "note": text(""), "scale": scaling, "group": words(groupNames),
+		"enum": mapOf("", text("")), "offset": integer(2, 65535), "length": integer(1, 125), "sf": integer(2, 65535),
+		"only": listOf(1, 0, register), "optional": flagged, "identity": text(""), "type": words(sunspecTypes),
+	}
+)
+
 // mustModels reads the embedded table; a test reads it as well, so a fault in
 // it never leaves the house.
-func mustModels(text []byte) sunspecTable {
-	r := &profileReader{reader: reader{file: "sunspec.yaml", place: placeMap{}}}
+func mustModels(b []byte) sunspecTable {
+	file, root := strictyaml.Parse("sunspec.yaml", b, maxText, strictyaml.WithColumns())
 	t := sunspecTable{models: map[uint16]*sunspecModel{}}
-	if root := r.parseYAML(text); root != nil {
-		r.mapping(root, "", fields{
-			"version": func(n ast.Node, k string) { t.version = int(r.whole(n, k, 1, 1<<30)) },
-			"models": func(n ast.Node, k string) {
-				r.list(n, k, func(n ast.Node, k string) { r.sunspecModel(n, k, &t) })
-			},
-		})
+	o := sunspecShape.read(root)
+	whole(o, "version", &t.version)
+	for _, n := range o.At("models").List() {
+		o := sunspecModelShape.read(n)
+		m := &sunspecModel{}
+		o.At("kind").Into(&m.kind, "the kind of device")
+		for _, n := range o.At("points").List() {
+			m.points = append(m.points, readSunspecPoint(n))
+		}
+		for _, id := range o.At("ids").List() {
+			t.models[address(id)] = m
+		}
 	}
-	if err := r.err(); err != nil {
+	if err := file.Err(); err != nil {
 		panic(err) // embedded at build time, not input
 	}
 	return t
 }
 
-func (r *profileReader) sunspecModel(n ast.Node, key string, t *sunspecTable) {
-	m := &sunspecModel{}
-	r.mapping(n, key, fields{
-		"ids": func(n ast.Node, k string) {
-			for _, id := range r.numbers(n, k) {
-				t.models[id] = m
-			}
-		},
-		"kind": func(n ast.Node, k string) { m.kind = r.text(n, k) },
-		"points": func(n ast.Node, k string) {
-			r.list(n, k, func(n ast.Node, k string) { m.points = append(m.points, r.sunspecPoint(n, k)) })
-		},
-	})
-}
-
-func (r *profileReader) numbers(n ast.Node, key string) (list []uint16) {
-	r.list(n, key, func(n ast.Node, k string) { list = append(list, r.address(n, k)) })
-	return list
-}
-
-func (r *profileReader) sunspecPoint(n ast.Node, key string) sunspecPoint {
+func readSunspecPoint(n strictyaml.Node) sunspecPoint {
+	o := sunspecPointShape.read(n)
 	var s sunspecPoint
 	s.Point = Point{Enabled: true, Group: Fast, Scale: Scale{Num: NewDecimal(1, 0)}, CounterBits: unsetBits}
-	var length uint16
-	rd := &r.reader
-	r.mapping(n, key, fields{
-		"name":     func(n ast.Node, k string) { s.Name = r.text(n, k) },
-		"quantity": func(n ast.Node, k string) { s.Quantity = telemetry.Quantity(r.text(n, k)) },
-		"note":     func(n ast.Node, k string) { s.Note = r.text(n, k) },
-		"scale":    func(n ast.Node, k string) { s.Scale = parsed(rd, n, k, ParseScale) },
-		"group":    func(n ast.Node, k string) { s.Group = oneOf(rd, n, k, groupNames) },
-		"enum":     func(n ast.Node, k string) { s.Enum = r.enum(n, k) },
-		"offset":   func(n ast.Node, k string) { s.offset = r.address(n, k) },
-		"length":   func(n ast.Node, k string) { length = r.address(n, k) },
-		"sf":       func(n ast.Node, k string) { s.sf = r.address(n, k) },
-		"only":     func(n ast.Node, k string) { s.only = r.numbers(n, k) },
-		"optional": func(n ast.Node, k string) { s.optional = r.flag(n, k) },
-		"identity": func(n ast.Node, k string) { s.identity = IDName(r.text(n, k)) },
-		"type": func(n ast.Node, k string) {
-			t := oneOf(rd, n, k, sunspecTypes)
-			s.Source = Source{Table: Holding, Type: t.typ}
-			s.count = t.count
-			s.NA = []Sentinel{parsed(rd, n, k, func(string) (Sentinel, error) { return ParseSentinel(t.na) })}
-		},
+	o.At("name").Into(&s.Name, "the name of the point")
+	quantity(o.At("quantity"), &s.Quantity)
+	o.At("note").Into(&s.Note, "a sentence")
+	value(o.At("scale"), &s.Scale, ParseScale)
+	word(o.At("group"), &s.Group, groupNames)
+	s.Enum = enum(o.At("enum"))
+	whole(o, "offset", &s.offset)
+	whole(o, "sf", &s.sf)
+	for _, id := range o.At("only").List() {
+		s.only = append(s.only, address(id))
+	}
+	o.At("optional").Bool(&s.optional)
+	o.At("identity").Into((*string)(&s.identity), "a field of the identity")
+	var t sunspecType
+	word(o.At("type"), &t, sunspecTypes)
+	s.Source = Source{Table: Holding, Type: t.typ}
+	s.count = t.count
+	value(o.At("type"), &s.NA, func(string) ([]Sentinel, error) {
+		na, err := ParseSentinel(t.na)
+		return []Sentinel{na}, err
 	})
-	if s.Source.Type == Text {
-		s.Length, s.count = length, length
+	if t.typ == Text {
+		whole(o, "length", &s.Length)
+		s.count = s.Length
 	}
 	if s.offset < 2 || s.count == 0 {
-		r.fault(n, key, "offset and type are needed: %d, %d registers", s.offset, s.count)
+		n.Fault("offset and type are needed: %d, %d registers", s.offset, s.count)
 	}
 	return s
 }

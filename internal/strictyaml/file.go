@@ -61,7 +61,7 @@ func Parse(name string, b []byte, maxBytes int, options ...Option) (*File, Node)
 		switch {
 		case d.Body == nil:
 		case root.ast != nil:
-			f.faultAt(placeOf(d.Body, place{1, 1}), "a second document begins here: keep one")
+			f.faultAt(entryPlace(d.Body, place{1, 1}), "a second document begins here: keep one")
 		default:
 			root.ast = d.Body
 		}
