@@ -48,7 +48,7 @@ func (s *site) newGateway(id string, o gatewayOptions) *gateway {
 	g := &gateway{t: s.t, site: s, id: id, dir: o.dir, config: filepath.Join(o.dir, "edge.yaml")}
 	scheme, certificates := "mqtt", ""
 	if o.tls != nil {
-		scheme, certificates = "mqtts", o.tls.client(o.account)
+		scheme, certificates = "mqtts", o.tls.client()
 	}
 	text := fmt.Sprintf(`gateway: %s
 site: %s
@@ -72,6 +72,21 @@ poll: {fast: %s, slow: 1s}
 	}
 	g.process = newProcess(s.t, "edge-"+id, program(s.t, "yunhe-edge"), "run", "-c", g.config)
 	return g
+}
+
+// edit replaces a text in the config that must be there.
+func (g *gateway) edit(old, new string) {
+	g.t.Helper()
+	b, err := os.ReadFile(g.config)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	if !strings.Contains(string(b), old) {
+		g.t.Fatalf("%s does not hold %q", g.config, old)
+	}
+	if err := os.WriteFile(g.config, []byte(strings.ReplaceAll(string(b), old, new)), 0o600); err != nil {
+		g.t.Fatal(err)
+	}
 }
 
 // state returns a path in the agent's state folder.
@@ -120,6 +135,16 @@ func sum(s edge.Status) (c counts) {
 	return c
 }
 
+// counts asks an agent that must answer.
+func (g *gateway) counts() counts {
+	g.t.Helper()
+	s, ok := g.status()
+	if !ok {
+		g.t.Fatalf("%s does not tell its status", g.name)
+	}
+	return sum(s)
+}
+
 // await waits until the agent's counts are as wanted.
 func (g *gateway) await(what string, limit time.Duration, check func(counts) bool) {
 	g.t.Helper()
@@ -150,19 +175,7 @@ func (g *gateway) drained(limit time.Duration) {
 func (g *gateway) settle() {
 	g.t.Helper()
 	g.stop()
-	text, err := os.ReadFile(g.config)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	quiet := strings.Replace(string(text), fmt.Sprintf("poll: {fast: %s, slow: 1s}", pollEvery), "poll: {fast: 24h, slow: 24h}", 1)
-	if quiet == string(text) {
-		g.t.Fatal("the config has no poll periods to change")
-	}
-	path := filepath.Join(g.dir, "quiet.yaml")
-	if err := os.WriteFile(path, []byte(quiet), 0o600); err != nil {
-		g.t.Fatal(err)
-	}
-	g.args = []string{"run", "-c", path}
+	g.edit(fmt.Sprintf("poll: {fast: %s, slow: 1s}", pollEvery), "poll: {fast: 24h, slow: 24h}")
 	g.start()
 	g.drained(time.Minute)
 	g.stop()

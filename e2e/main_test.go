@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -22,7 +23,14 @@ var programs = sync.OnceValues(func() (string, error) {
 	return dir, nil
 })
 
+// together is how many tests run at once: they wait more than they work.
+const together = "6"
+
 func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", together); err != nil {
+		panic(err)
+	}
+	flag.Parse() // -parallel on the command line wins
 	dir, err := programs()
 	code := 1
 	if err != nil {

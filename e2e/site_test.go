@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"yunhe/internal/records"
 )
 
 // siteID is the site of every test; its gateways are gw-1 and gw-2.
@@ -71,7 +73,7 @@ func (s *site) configureBroker(tls *tlsFiles) {
 	listener := fmt.Sprintf("listener %d 127.0.0.1", s.mqttPort)
 	if tls != nil {
 		listener += tls.listener()
-		s.edit("collector.yaml", "  user: collector\n", "  user: collector\n"+tls.client("collector"))
+		s.edit("collector.yaml", "  user: collector\n", "  user: collector\n"+tls.client())
 	}
 	s.edit("mosquitto.conf", "listener 1883", listener)
 	s.edit("mosquitto.conf", "/etc/yunhe/", s.dir+"/")
@@ -172,6 +174,27 @@ func (s *site) refusal(text string, limit time.Duration) (line string) {
 		return line != ""
 	})
 	return line
+}
+
+// gatewayRecord asks the collector's records listener, as the API does.
+func (s *site) gatewayRecord(id string) records.Gateway {
+	s.t.Helper()
+	c, err := records.NewClient(fmt.Sprintf("http://127.0.0.1:%d", s.recordsPort), s.secret("records.token"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer c.Close()
+	all, err := c.Gateways(s.t.Context(), records.Scope{All: true})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, g := range all {
+		if g.Gateway == id {
+			return g
+		}
+	}
+	s.t.Fatalf("the records do not know %s: %+v", id, all)
+	return records.Gateway{}
 }
 
 // grant gives somebody who is not part of setup an account at the broker, and

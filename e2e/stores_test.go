@@ -179,12 +179,12 @@ func openRecords(t testing.TB, s *site) *sql.DB {
 	return db
 }
 
-// storedOf counts the stored entries of an epoch.
-func (s *site) storedOf(jid uint64) (n int) {
+// storedOf counts the stored entries among some of an epoch.
+func (s *site) storedOf(of evidence.Span) (n int) {
 	s.t.Helper()
 	db := openRecords(s.t, s)
 	defer db.Close()
-	err := db.QueryRow(`SELECT count(*) FROM seen s JOIN epochs e ON e.id = s.epoch WHERE e.jid = ?`, jid).Scan(&n)
+	err := db.QueryRow(`SELECT count(*) FROM seen s JOIN epochs e ON e.id = s.epoch WHERE e.jid = ? AND s.jseq BETWEEN ? AND ?`, of.JID, of.Lo, of.Hi).Scan(&n)
 	if err != nil {
 		s.t.Fatal(err)
 	}
