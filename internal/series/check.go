@@ -103,17 +103,9 @@ func CheckDevice(d Device) error {
 	return nil
 }
 
-// CheckPoint reports why no store can hold a point of this name. Profiles
-// that name a point so would have every one of their rows rejected.
-func CheckPoint(name string) error {
-	switch {
-	case name == "time" || name == "site" || name == "gateway" || name == "device" || name == ClockField:
-		return fmt.Errorf("point name %q is reserved: name the point otherwise", name)
-	case strings.HasSuffix(name, QualitySuffix):
-		return fmt.Errorf("point name %q ends in %q, which marks qualities: name the point otherwise", name, QualitySuffix)
-	}
-	return nil
-}
+// CheckPoint reports why no store can hold a point of this name, be it signed
+// or not.
+func CheckPoint(name string) error { return telemetry.CheckReserved(name) }
 
 func checkField(unsigned bool, f *Field) error {
 	check := telemetry.CheckPoint

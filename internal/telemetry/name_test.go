@@ -26,3 +26,19 @@ func TestNamesMatchTheirPatterns(t *testing.T) {
 		}
 	}
 }
+
+func TestNamesThatStoresNeedAreRefused(t *testing.T) {
+	for _, s := range []string{"time", "site", "gateway", "device", "clock_failed", "voltage_q", "a_q"} {
+		if CheckPoint(s) == nil || CheckReserved(s) == nil {
+			t.Errorf("%q may name a point", s)
+		}
+	}
+	for _, s := range []string{"times", "q", "aq", "voltage_q_l1", "device_temperature"} {
+		if err := CheckPoint(s); err != nil {
+			t.Error(err)
+		}
+	}
+	if CheckReserved("Flow/Now") != nil {
+		t.Error("a foreign name is not reserved")
+	}
+}

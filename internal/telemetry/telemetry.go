@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 )
 
 // CheckID reports whether s may name a site, a gateway or a device.
@@ -21,6 +22,19 @@ func CheckID(s string) error {
 func CheckPoint(s string) error {
 	if !isName(s, '_') || s[0] <= '9' {
 		return fmt.Errorf("%q is not a point name: use 1 to 63 of a-z, 0-9 and _, starting with a letter", s)
+	}
+	return CheckReserved(s)
+}
+
+// CheckReserved reports a point name, of whatever form, that stores need for
+// themselves: beside its readings a row holds time, site, gateway, device,
+// clock_failed and a quality <point>_q.
+func CheckReserved(s string) error {
+	switch {
+	case s == "time", s == "site", s == "gateway", s == "device", s == "clock_failed":
+		return fmt.Errorf("point name %q is reserved: name the point otherwise", s)
+	case strings.HasSuffix(s, "_q"):
+		return fmt.Errorf("point name %q ends in _q, which marks qualities: name the point otherwise", s)
 	}
 	return nil
 }
