@@ -36,9 +36,9 @@ type foundModel struct {
 // base addresses, walks the model chain, reads the identity from model 1 and
 // gives the points of the models it knows their real addresses. Models it
 // does not know are skipped by the length the device states. A second common
-// model starts another device and ends the walk. Points that the device
-// implements neither now nor in their scale factor are in the profile, but
-// not enabled.
+// model starts another device and ends the walk. Optional points that the
+// device does not implement are in the profile, but not enabled; see leaveOut
+// for how that is told from a value that is missing for the night.
 func Discover(ctx context.Context, read ReadFunc) (*Profile, error) {
 	base, err := findSunSpec(ctx, read)
 	if err != nil {
@@ -209,41 +209,69 @@ func (d *sunspecModel) pointsAt(m foundModel, n int, p *Profile) (optional []str
 	return optional
 }
 
-// leaveOut switches off optional points that the device does not implement. A
-// value alone may be missing because it is night; without its scale factor it
-// never comes.
+// leaveOut switches off optional points that the device does not implement,
+// by one read of them all. "Not implemented" in the register of a value is
+// also what inverters say at night of values they have by day, so a value is
+// given up only where the night is no excuse:
+//
+//   - it has no scale factor: states and bit fields exist at night;
+//   - its scale factor is not implemented either: then it never comes;
+//   - a mandatory value with the same scale factor is there: the device
+//     measures these now, this one it does not (line-to-line voltages beside
+//     phase voltages, further temperatures beside that of the cabinet).
+//
+// Mandatory points stay, and so do accumulators, which start at 0.
 func (p *Profile) leaveOut(ctx context.Context, read ReadFunc, optional []string) error {
-	plan, err := p.Plan(Options{})
+	raws, err := p.readOnce(ctx, read)
 	if err != nil {
 		return err
+	}
+	awake := map[Range]bool{} // scale factors of mandatory values that are there
+	for i := range p.Points {
+		pt := &p.Points[i]
+		if pt.Exponent == nil || slices.Contains(optional, pt.Name) {
+			continue
+		}
+		if _, err := pt.decode(raws[pt.Name]); err == nil {
+			awake[pt.exponentRange()] = true
+		}
+	}
+	for _, name := range optional {
+		pt, _ := p.Point(name)
+		raw := raws[name]
+		if _, err := pt.decode(raw); !errors.Is(err, ErrNotAvailable) {
+			continue
+		}
+		pt.Enabled = pt.Exponent != nil && !awake[pt.exponentRange()] &&
+			pt.formula.exponentOperand().word(raw[len(raw)-2:]) != 0x8000
+	}
+	return nil
+}
+
+// readOnce reads every point of a discovered map; raw bytes by name.
+func (p *Profile) readOnce(ctx context.Context, read ReadFunc) (map[string][]byte, error) {
+	plan, err := p.Plan(Options{})
+	if err != nil {
+		return nil, err
 	}
 	var results []Result
 	for _, b := range plan.Blocks {
 		raw, err := readExactly(ctx, read, b.Address, b.Count)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		results = append(results, Result{Block: b, Raw: raw})
 	}
-	for _, name := range optional {
-		pt, _ := p.Point(name)
-		r := find(results, pt.span)
-		if r == nil || r.Err != nil {
-			continue
+	raws := map[string][]byte{}
+	for i := range p.Points {
+		pt := &p.Points[i]
+		if r := find(results, pt.span); r != nil && r.Err == nil {
+			for _, w := range pt.words {
+				raws[pt.Name] = append(raws[pt.Name], r.slice(w)...)
+			}
 		}
-		var raw []byte
-		for _, w := range pt.words {
-			raw = append(raw, r.slice(w)...)
-		}
-		_, err := pt.decode(raw)
-		missing := errors.Is(err, ErrNotAvailable)
-		if missing && pt.Exponent != nil {
-			o := pt.formula.exponentOperand()
-			missing = o.word(raw[len(raw)-2:]) == 0x8000
-		}
-		pt.Enabled = !missing
 	}
-	return nil
+	return raws, nil
 }
 
 // mapHash identifies a map that was not parsed from a file: by what it says

@@ -134,9 +134,9 @@ func TestDiscoverReadsAnInverterBehindAnUnknownModel(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, values[name], v)
 		}
 	}
-	for _, name := range []string{"dc_current", "vendor_status", "vendor_event_1"} {
+	for _, name := range []string{"dc_current", "vendor_status", "vendor_event_1", "heat_sink_temperature"} {
 		if v, there := values[name]; there {
-			t.Errorf("%s is read (%q) though the device implements neither it nor its scale factor", name, v)
+			t.Errorf("%s is read (%q) though the device does not implement it", name, v)
 		}
 	}
 	for _, r := range got {
@@ -174,6 +174,50 @@ func TestDiscoverTakesThePhasesOfTheModel(t *testing.T) {
 		}
 		if n != phases {
 			t.Errorf("model %d has %d phase currents, want %d", id, n, phases)
+		}
+	}
+}
+
+// TestDiscoverLeavesOutWhatIsNeverThere: an inverter without line-to-line
+// voltages has their scale factor, for its phase voltages. By day that is
+// plain; at night, when nothing is measured, nothing is given up.
+func TestDiscoverLeavesOutWhatIsNeverThere(t *testing.T) {
+	noLines := inverter103()
+	noLines[5], noLines[6], noLines[7] = 0xFFFF, 0xFFFF, 0xFFFF
+	oneLine := inverter103()
+	oneLine[6] = 0xFFFF
+	night := inverter103()
+	for _, i := range []int{0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 14, 25, 27} {
+		night[i] = 0xFFFF // currents, voltages, frequency
+	}
+	for _, i := range []int{12, 16, 18, 20, 29, 31} {
+		night[i] = 0x8000 // powers, temperature
+	}
+	dead := append([]uint16(nil), night...)
+	dead[11] = 0x8000 // nor a scale factor of voltages
+	for name, c := range map[string]struct {
+		data            []uint16
+		lines, dcPower  bool
+		second, cabinet bool
+	}{
+		"all there":               {inverter103(), true, true, true, true},
+		"no line voltages":        {noLines, false, true, false, true},
+		"one line voltage absent": {oneLine, true, true, false, true},
+		"night":                   {night, true, true, true, true},
+		"no scale factor":         {dead, false, true, false, true},
+	} {
+		m := newSunspecMap(40000).model(1, commonModel("1")...).model(103, c.data...).model(0xFFFF)
+		p, err := profile.Discover(t.Context(), m.read)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for point, want := range map[string]bool{
+			"voltage_l12": c.lines, "voltage_l31": c.lines, "voltage_l23": c.second, "dc_power": c.dcPower,
+			"voltage_l1": true, "active_energy_generation": true, "cabinet_temperature": c.cabinet,
+		} {
+			if pt, _ := p.Point(point); pt.Enabled != want {
+				t.Errorf("%s: %s is enabled: %v, want %v", name, point, pt.Enabled, want)
+			}
 		}
 	}
 }
