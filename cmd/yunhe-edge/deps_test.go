@@ -15,7 +15,6 @@ var forbidden = map[string]string{
 	"github.com/danielgtaylor/huma/v2":            "the API is not part of a gateway",
 	"github.com/influxdata/influxdb-client-go/v2": "a gateway stores nothing but its journal",
 	"modernc.org/sqlite":                          "a gateway stores nothing but its journal; it adds megabytes",
-	"github.com/ncruces/go-sqlite3":               "a gateway stores nothing but its journal; it adds megabytes",
 	"github.com/mochi-mqtt/server/v2":             "a gateway is a client of the broker",
 	"github.com/prometheus/client_golang":         "a gateway has no HTTP listener; it tells its state by Sparkplug and socket",
 	"github.com/simonvetter/modbus":               "simulators are not part of a gateway",

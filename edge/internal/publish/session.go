@@ -3,13 +3,10 @@ package publish
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"yunhe/internal/evidence"
 	"yunhe/internal/sparkplug"
-	"yunhe/internal/telemetry"
 )
 
 const (
@@ -44,19 +41,6 @@ type session struct {
 type sentEntry struct {
 	feed  *feed
 	entry Entry
-}
-
-// feed is one lane of a journal.
-type feed struct {
-	lane
-	journal Journal
-	place   any
-	ahead   []Entry
-	// until bounds the backlog of a journal that also has a live lane: its
-	// entry (jid, until) was not there when the session began.
-	jid, until uint64
-	done       bool // the backlog has met the live lane
-	dry        bool // nothing more until the journal is updated
 }
 
 // open sets the lanes at the start of a session.
@@ -160,54 +144,6 @@ func (s *session) report() {
 	})
 }
 
-// births sends NBIRTH and all DBIRTHs.
-func (s *session) births(ctx context.Context) error {
-	now := s.cfg.Now()
-	s.rebirth, s.bornAt, s.statusAt = false, now, now
-	s.born = map[string]map[string]time.Time{}
-	if err := s.link.send(ctx, s.wire.NodeBirth(s.cfg.Status(), now)); err != nil {
-		return err
-	}
-	for _, b := range s.allBirths() {
-		if err := s.link.send(ctx, s.wire.DeviceBirth(b.Device, b.Points, now)); err != nil {
-			return err
-		}
-		names := make(map[string]time.Time, len(b.Points))
-		for _, pt := range b.Points {
-			names[pt.Name] = now
-			if pt.Last != nil {
-				names[pt.Name] = pt.Last.Time
-			}
-		}
-		s.born[b.Device] = names
-	}
-	return nil
-}
-
-// allBirths joins the devices of today with the metrics of entries that are
-// still in the journal (operational-behavior-data-publish-dbirth).
-func (s *session) allBirths() []Birth {
-	births := s.cfg.Births()
-	at := make(map[string]int, len(births))
-	for i, b := range births {
-		at[b.Device] = i
-	}
-	for _, device := range slices.Sorted(maps.Keys(s.extra)) {
-		i, ok := at[device]
-		if !ok {
-			i = len(births)
-			births = append(births, Birth{Device: device})
-		}
-		for _, name := range slices.Sorted(maps.Keys(s.extra[device])) {
-			known := func(pt sparkplug.BirthPoint) bool { return pt.Name == name }
-			if !slices.ContainsFunc(births[i].Points, known) {
-				births[i].Points = append(births[i].Points, s.extra[device][name])
-			}
-		}
-	}
-	return births
-}
-
 // sendNext sends the most urgent entry that may be sent; more says that there
 // may be another.
 func (s *session) sendNext(ctx context.Context, now time.Time) (more bool, err error) {
@@ -228,34 +164,6 @@ func (s *session) sendNext(ctx context.Context, now time.Time) (more bool, err e
 		return true, s.send(ctx, f, e, false)
 	}
 	return false, nil
-}
-
-// peek returns the next entry of a lane that is not in flight already.
-func (f *feed) peek(w *window) (Entry, bool, error) {
-	for {
-		for len(f.ahead) > 0 {
-			e := f.ahead[0]
-			if f.until != 0 && e.JID == f.jid && e.JSeq >= f.until {
-				f.ahead, f.done = nil, true // the rest is live
-				break
-			}
-			if !w.has(number{e.JID, e.JSeq}) {
-				return e, true, nil
-			}
-			f.ahead = f.ahead[1:]
-		}
-		if f.dry || f.done {
-			return Entry{}, false, nil
-		}
-		ahead, place, err := f.journal.Pending(f.place, lookAhead)
-		if err != nil {
-			return Entry{}, false, fmt.Errorf("look for entries to send: %w", err)
-		}
-		f.ahead, f.place, f.dry = ahead, place, len(ahead) < lookAhead
-		if len(ahead) == 0 {
-			return Entry{}, false, nil
-		}
-	}
 }
 
 // sendAgain sends an entry of the window once more.
@@ -343,30 +251,4 @@ func (s *session) past(device string, c evidence.Content, now time.Time) bool {
 		}
 	}
 	return now.Sub(newest) > fresh
-}
-
-// bear makes sure that a device and its metrics were born in this session;
-// what is missing belongs to the past and is born with a full rebirth
-// (topic-structure-namespace-unique-device-id).
-func (s *session) bear(ctx context.Context, device string, rs []telemetry.Reading) error {
-	if device == "" {
-		return nil
-	}
-	born, known := s.born[device]
-	missing := !known
-	extra := s.extra[device]
-	if extra == nil {
-		extra = map[string]sparkplug.BirthPoint{}
-	}
-	for _, r := range rs {
-		if _, ok := born[r.Point]; !ok {
-			extra[r.Point] = sparkplug.BirthPoint{Name: r.Point, Type: r.Type}
-			missing = true
-		}
-	}
-	if !missing {
-		return nil
-	}
-	s.extra[device] = extra
-	return s.births(ctx)
 }
