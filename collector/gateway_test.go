@@ -129,7 +129,7 @@ func (g *testGateway) begin() []sparkplug.Message {
 	def, err := evidence.Definition{Site: "tz", Gateway: g.id, Device: "meter-1", Kind: "meter", Profile: "sdm630", ProfileVersion: 1,
 		ProfileHash: evidence.HashOf(nil), Vendor: "Eastron", Model: "SDM630",
 		Points: []evidence.PointDef{{Name: "import_total", Quantity: "active_energy_import", Unit: "kW.h", Class: telemetry.Counter,
-			Type: telemetry.TypeFloat, Table: "input", Address: 72, RegisterType: "u32", WordOrder: "big", Scale: "0.01", CounterBits: 32}},
+			Type: telemetry.TypeFloat, Table: "input", Address: 72, RegisterType: "u32", WordOrder: "ABCD", Scale: "0.01", CounterBits: 32}},
 	}.Encode()
 	if err != nil {
 		g.t.Fatal(err)

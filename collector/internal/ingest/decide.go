@@ -117,6 +117,10 @@ func (p *Pipeline) decideDefinition(pl *plan, a *arrival) {
 	data := a.entry.Content.Data
 	hash := evidence.HashOf(data)
 	d, err := evidence.DecodeDefinition(data)
+	def := newDefinition(d)
+	if err == nil {
+		err = def.explains()
+	}
 	switch {
 	case err != nil:
 		a.refuse(Held, err.Error())
@@ -129,7 +133,7 @@ func (p *Pipeline) decideDefinition(pl *plan, a *arrival) {
 		return
 	}
 	delete(p.state.refused, hash)
-	pl.definitions[hash] = newDefinition(d)
+	pl.definitions[hash] = def
 	pl.flush.Definitions = append(pl.flush.Definitions, intake.Definition{Hash: hash, Data: data, Recorded: a.entry.Content.Recorded, Definition: d})
 }
 
@@ -155,7 +159,7 @@ func (p *Pipeline) decideBatch(ctx context.Context, pl *plan, a *arrival) error 
 		a.refuse(Held, fmt.Sprintf("it came on the topic of device %s, its definition names %s: name the old id as an alias in the catalog", a.topic.Device, def.Device))
 		return nil
 	}
-	if err := def.CheckReadings(c.Readings); err != nil {
+	if err := def.check(c.Readings); err != nil {
 		a.refuse(Held, err.Error())
 		return nil
 	}

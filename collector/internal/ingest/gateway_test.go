@@ -106,7 +106,7 @@ func (g *gateway) definition() evidence.Definition {
 		ProfileHash: evidence.HashOf([]byte("p")), Vendor: "Eastron", Model: "SDM630", Serial: "1",
 		Points: []evidence.PointDef{
 			{Name: "import_total", Quantity: "active_energy_import", Unit: "kW.h", Class: telemetry.Counter, Type: telemetry.TypeFloat,
-				Table: "input", Address: 72, RegisterType: "u32", WordOrder: "big", Scale: "0.01", CounterBits: 32},
+				Table: "input", Address: 72, RegisterType: "u32", WordOrder: "ABCD", Scale: "0.01", CounterBits: 32},
 		}}
 	if g.defSite != "" {
 		d.Site = g.defSite
@@ -116,7 +116,7 @@ func (g *gateway) definition() evidence.Definition {
 	}
 	for i := range 19 {
 		d.Points = append(d.Points, evidence.PointDef{Name: fmt.Sprintf("power_%02d", i), Quantity: "active_power", Unit: "W",
-			Class: telemetry.Gauge, Type: telemetry.TypeFloat, Table: "input", Address: uint32(i), RegisterType: "f32", WordOrder: "big"})
+			Class: telemetry.Gauge, Type: telemetry.TypeFloat, Table: "input", Address: uint32(i), RegisterType: "f32", WordOrder: "ABCD"})
 	}
 	return d
 }

@@ -139,7 +139,9 @@ func rowsOfBatch(e *evidence.Entry, def *definition, at time.Time, failed bool, 
 		for ; j < len(rs) && rs[j].Time.Equal(rs[i].Time); j++ {
 			r := &rs[j]
 			fields[j] = series.Field{Point: r.Point, Value: r.Value, Quality: r.Quality}
-			counter = counter || def.counters[r.Point]
+			if !counter {
+				_, counter = def.counters[r.Point]
+			}
 		}
 		t := rs[i].Time.Add(shift)
 		row := series.Row{Device: def.device, Time: t, ClockFailed: failed || absurd(t, at), Fields: fields[i:j:j]}

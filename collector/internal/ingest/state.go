@@ -6,8 +6,6 @@ import (
 
 	"yunhe/collector/internal/intake"
 	"yunhe/internal/evidence"
-	"yunhe/internal/series"
-	"yunhe/internal/telemetry"
 )
 
 // Limits on what the storing goroutine keeps in memory.
@@ -106,27 +104,6 @@ func (e *epoch) follows(c *evidence.Content, hash evidence.Hash) bool {
 	e.recent[e.turn] = link{c.JSeq, hash}
 	e.turn = (e.turn + 1) % len(e.recent)
 	return true
-}
-
-// definition is a stored definition, ready for use.
-type definition struct {
-	evidence.Definition
-	device   series.Device
-	counters map[string]bool
-}
-
-func newDefinition(d evidence.Definition) *definition {
-	def := &definition{
-		Definition: d,
-		device:     series.Device{Kind: d.Kind, Site: d.Site, Gateway: d.Gateway, ID: d.Device},
-		counters:   map[string]bool{},
-	}
-	for _, p := range d.Points {
-		if p.Class == telemetry.Counter {
-			def.counters[p.Name] = true
-		}
-	}
-	return def
 }
 
 // limit allows n things in a period.
