@@ -50,8 +50,9 @@ func (p *Pair) prepare(fd int) error {
 	return err
 }
 
-// Close ends both sides.
-func (p *Pair) Close() error { return errors.Join(p.keep.Close(), p.File.Close()) }
+// Close ends both sides, the near one first: without its far end a read of it
+// would fail as if the line had broken.
+func (p *Pair) Close() error { return errors.Join(p.File.Close(), p.keep.Close()) }
 
 // raw stops the kernel from treating the line as somebody's terminal.
 func raw(fd int) error {
