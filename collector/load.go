@@ -1,52 +1,19 @@
 package collector
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
+	"yunhe/internal/strictyaml"
 )
 
 // maxConfigBytes bounds a config file.
 const maxConfigBytes = 1 << 20
 
-// Fault is one thing that is wrong in a config.
-type Fault struct {
-	File string
-	Line int    // from 1; 0 if the config came from no file
-	Key  string // e.g. broker.url
-	Text string // cause and remedy
-}
-
-// Error gives "file:line: key: sentence".
-func (f Fault) Error() string {
-	if f.File == "" {
-		return f.Key + ": " + f.Text
-	}
-	return fmt.Sprintf("%s:%d: %s: %s", f.File, f.Line, f.Key, f.Text)
-}
-
-// Faults is every fault of a config, in the order of the file.
-type Faults []Fault
-
-// Error gives one fault a line.
-func (fs Faults) Error() string {
-	lines := make([]string, len(fs))
-	for i, f := range fs {
-		lines[i] = f.Error()
-	}
-	return strings.Join(lines, "\n")
-}
-
 // Load reads a config file. Relative paths in it are relative to the file.
-// Passwords and tokens are not opened here.
+// Passwords and tokens are not opened here. What is wrong with the file are
+// strictyaml.Faults, all of them.
 func Load(path string) (Config, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -58,92 +25,86 @@ func Load(path string) (Config, error) {
 // Parse is Load for bytes; path names the file in faults and is the base of
 // relative paths.
 func Parse(path string, b []byte) (Config, error) {
-	if len(b) > maxConfigBytes {
-		return Config{}, Faults{{path, 1, "file", fmt.Sprintf("has %d bytes; at most %d are read", len(b), maxConfigBytes)}}
-	}
-	d := &document{file: path, lines: map[string]int{}}
-	root, fault := parseYAML(path, b)
-	if fault != nil {
-		return Config{}, Faults{*fault}
+	file, root := strictyaml.Parse(path, b, maxConfigBytes)
+	if err := file.Err(); err != nil {
+		return Config{}, err
 	}
 	var c Config
-	d.mapping(root, "", func(s *section) { s.config(&c) })
+	if !c.read(root) && file.Err() != nil {
+		return Config{}, file.Err() // no config at all: what is missing is not the point
+	}
 	c.resolvePaths(filepath.Dir(path))
 	c = c.WithDefaults()
-	d.check(c)
-	if len(d.faults) > 0 {
-		slices.SortStableFunc(d.faults, func(a, b Fault) int { return cmp.Compare(a.Line, b.Line) })
-		return Config{}, d.faults
+	c.check(func(key, format string, args ...any) {
+		if !file.Faulty(key) { // one mistake is reported once
+			file.Fault(key, format, args...)
+		}
+	})
+	if err := file.Err(); err != nil {
+		return Config{}, err
 	}
 	return c, nil
 }
 
-// parseYAML returns the one document of the file, or why there is none.
-func parseYAML(path string, b []byte) (ast.Node, *Fault) {
-	f, err := parser.ParseBytes(b, 0)
-	if err != nil {
-		fault := Fault{path, 1, "file", "is no YAML: " + err.Error()}
-		var ye yaml.Error
-		if errors.As(err, &ye) && ye.GetToken() != nil && ye.GetToken().Position != nil {
-			fault.Line, fault.Text = ye.GetToken().Position.Line, "is no YAML: "+ye.GetMessage()
-		}
-		return nil, &fault
+// read takes up the file and reports whether any key is there.
+func (c *Config) read(root strictyaml.Node) bool {
+	top := root.Object("host", "sites", "state_dir", "keys_file", "queue", "broker", "series", "flush", "quarantine", "records")
+	top.At("host").Into(&c.Host, "the Sparkplug host id")
+	for _, n := range top.At("sites").List() {
+		s, _ := n.Text("the id of a site") // a faulty one keeps its place
+		c.Sites = append(c.Sites, s)
 	}
-	if len(f.Docs) != 1 || f.Docs[0].Body == nil {
-		return nil, &Fault{path, 1, "file", "must hold exactly one YAML document"}
-	}
-	return f.Docs[0].Body, nil
+	top.At("state_dir").Into(&c.StateDir, "a directory that survives restarts")
+	top.At("keys_file").Into(&c.KeysFile, "the enrolment file")
+	integer(top.At("queue"), &c.Queue, 16, 1<<20)
+	c.Broker.read(top.At("broker"))
+	c.Series.read(top.At("series"))
+	o := top.At("flush").Object("entries", "interval")
+	integer(o.At("entries"), &c.Flush.Entries, 1, 10000)
+	o.At("interval").Duration(&c.Flush.Interval)
+	notZero(o.At("interval"), c.Flush.Interval == 0)
+	o = top.At("quarantine").Object("max_size", "max_entries")
+	o.At("max_size").Size(&c.Quarantine.MaxBytes)
+	notZero(o.At("max_size"), c.Quarantine.MaxBytes == 0)
+	integer(o.At("max_entries"), &c.Quarantine.MaxEntries, 16, 1<<20)
+	o = top.At("records").Object("listen", "token_file")
+	o.At("listen").Into(&c.Records.Listen, "host:port")
+	o.At("token_file").Into(&c.Records.TokenFile, "the file that holds the token")
+	return len(top.Keys()) > 0
 }
 
-// config reads the top of the file.
-func (s *section) config(c *Config) {
-	s.text("host", &c.Host)
-	s.texts("sites", &c.Sites)
-	s.text("state_dir", &c.StateDir)
-	s.text("keys_file", &c.KeysFile)
-	s.integer("queue", &c.Queue, 16, 1<<20)
-	s.sub("broker", func(s *section) {
-		s.text("url", &c.Broker.URL)
-		s.text("client_id", &c.Broker.ClientID)
-		s.text("user", &c.Broker.User)
-		s.text("password_file", &c.Broker.PasswordFile)
-		s.text("ca_file", &c.Broker.CAFile)
-		s.text("cert_file", &c.Broker.CertFile)
-		s.text("key_file", &c.Broker.KeyFile)
-	})
-	s.sub("series", func(s *section) {
-		s.text("kind", &c.Series.Kind)
-		s.text("path", &c.Series.Path)
-		s.text("url", &c.Series.URL)
-		s.text("org", &c.Series.Org)
-		s.text("bucket", &c.Series.Bucket)
-		s.text("token_file", &c.Series.TokenFile)
-	})
-	s.sub("flush", func(s *section) {
-		s.integer("entries", &c.Flush.Entries, 1, 10000)
-		s.duration("interval", &c.Flush.Interval)
-	})
-	s.sub("quarantine", func(s *section) {
-		s.size("max_size", &c.Quarantine.MaxBytes)
-		s.integer("max_entries", &c.Quarantine.MaxEntries, 16, 1<<20)
-	})
-	s.sub("records", func(s *section) {
-		s.text("listen", &c.Records.Listen)
-		s.text("token_file", &c.Records.TokenFile)
-	})
+func (b *Broker) read(n strictyaml.Node) {
+	o := n.Object("url", "client_id", "user", "password_file", "ca_file", "cert_file", "key_file")
+	o.At("url").Into(&b.URL, "mqtts://host:8883")
+	o.At("client_id").Into(&b.ClientID, "an MQTT client id")
+	o.At("user").Into(&b.User, "the MQTT user")
+	o.At("password_file").Into(&b.PasswordFile, "the file that holds the password")
+	o.At("ca_file").Into(&b.CAFile, "a PEM file")
+	o.At("cert_file").Into(&b.CertFile, "a PEM file")
+	o.At("key_file").Into(&b.KeyFile, "a PEM file")
 }
 
-// check adds the faults of meaning, except where reading the key failed
-// already: one mistake is reported once.
-func (d *document) check(c Config) {
-	var meaning Faults
-	if err := c.Validate(); err != nil && !errors.As(err, &meaning) {
-		d.fault("file", 1, "%s", err)
-	}
-	for _, f := range meaning {
-		if !slices.ContainsFunc(d.faults, func(g Fault) bool { return g.Key == f.Key || strings.HasPrefix(f.Key, g.Key+".") }) {
-			d.fault(f.Key, d.line(f.Key), "%s", f.Text)
-		}
+func (s *Series) read(n strictyaml.Node) {
+	o := n.Object("kind", "path", "url", "org", "bucket", "token_file")
+	o.At("kind").Into(&s.Kind, "sqlite or influx")
+	o.At("path").Into(&s.Path, "the database file")
+	o.At("url").Into(&s.URL, "http://host:8086")
+	o.At("org").Into(&s.Org, "the organisation")
+	o.At("bucket").Into(&s.Bucket, "the bucket")
+	o.At("token_file").Into(&s.TokenFile, "the file that holds the token")
+}
+
+// integer reads a whole number from lo to hi; absent leaves *to.
+func integer(n strictyaml.Node, to *int, lo, hi uint64) {
+	u := uint64(*to)
+	n.Uint(&u, lo, hi)
+	*to = int(u)
+}
+
+// notZero refuses a limit of nothing, which would read as "not given".
+func notZero(n strictyaml.Node, zero bool) {
+	if n.Present() && zero {
+		n.Fault("must be more than 0: give more, or remove the key")
 	}
 }
 

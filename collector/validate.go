@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -12,12 +13,17 @@ import (
 // minQuarantine is the smallest useful quarantine: some of the largest messages.
 const minQuarantine = 4 << 20
 
-// Validate reports every fault of meaning as Faults; c has its defaults.
+// Validate reports every fault of meaning, a line each; c has its defaults.
 func (c Config) Validate() error {
-	var fs Faults
-	bad := func(key, format string, args ...any) {
-		fs = append(fs, Fault{Key: key, Text: fmt.Sprintf(format, args...)})
-	}
+	var errs []error
+	c.check(func(key, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
+	})
+	return errors.Join(errs...)
+}
+
+// check hands every fault of meaning to bad.
+func (c Config) check(bad func(key, format string, args ...any)) {
 	if c.Host == "" {
 		bad("host", "is missing: give this collector a name of its own, it becomes the Sparkplug host id")
 	} else if err := telemetry.CheckID(c.Host); err != nil {
@@ -42,10 +48,6 @@ func (c Config) Validate() error {
 	c.Broker.validate(bad)
 	c.Series.validate(bad)
 	c.validateLimits(bad)
-	if len(fs) > 0 {
-		return fs
-	}
-	return nil
 }
 
 func (b Broker) validate(bad func(key, format string, args ...any)) {
