@@ -23,24 +23,44 @@ func (p *Profile) Encode(values map[string]telemetry.Value) (Image, error) {
 
 // EncodeInto writes values into an image that may hold others already.
 func (p *Profile) EncodeInto(im Image, values map[string]telemetry.Value) error {
-	var errs []error
-	for name := range values {
-		if _, ok := p.Point(name); !ok {
-			errs = append(errs, fmt.Errorf("encode %s: there is no point %q", p.ID, name))
-		}
-	}
 	e := encoder{p: p, im: im, values: values, exponents: map[Range]int{}}
+	return e.all()
+}
+
+// all writes every value.
+func (e *encoder) all() error {
 	e.chooseExponents()
+	p, values := e.p, e.values
+	var errs []error
+	known := 0
 	for _, factors := range []bool{true, false} { // factors of others first
 		for i := range p.Points {
 			pt := &p.Points[i]
-			v, ok := values[pt.Name]
-			if !ok || (len(pt.Times) == 0) != factors {
+			if (len(pt.Times) == 0) != factors {
 				continue
 			}
+			v, ok := values[pt.Name]
+			if !ok {
+				continue
+			}
+			known++
 			if err := e.point(pt, v); err != nil {
 				errs = append(errs, fmt.Errorf("encode %s: %s: %w", p.ID, pt.Name, err))
 			}
+		}
+	}
+	if known < len(values) {
+		errs = append(errs, p.unknown(values))
+	}
+	return errors.Join(errs...)
+}
+
+// unknown names the values that belong to no point.
+func (p *Profile) unknown(values map[string]telemetry.Value) error {
+	var errs []error
+	for _, name := range sortedKeys(values) {
+		if _, ok := p.Point(name); !ok {
+			errs = append(errs, fmt.Errorf("encode %s: there is no point %q", p.ID, name))
 		}
 	}
 	return errors.Join(errs...)
@@ -52,6 +72,7 @@ type encoder struct {
 	im        Image
 	values    map[string]telemetry.Value
 	exponents map[Range]int // content of scale-factor registers, by register
+	exact     bool          // big numbers only; tests compare
 }
 
 func (p *Point) exponentRange() Range { return Range{p.Table, p.Exponent.Address, 1} }
@@ -61,8 +82,11 @@ func (p *Point) exponentRange() Range { return Range{p.Table, p.Exponent.Address
 func (e *encoder) chooseExponents() {
 	for i := range e.p.Points {
 		p := &e.p.Points[i]
+		if p.Exponent == nil {
+			continue
+		}
 		v, given := e.values[p.Name]
-		if p.Exponent == nil || !given {
+		if !given {
 			continue
 		}
 		n, seen := e.exponents[p.exponentRange()]
@@ -71,13 +95,25 @@ func (e *encoder) chooseExponents() {
 		}
 		x, number := v.Number()
 		for ; number && n < maxExponent; n++ {
-			t, err := e.target(p, x, n)
-			if err != nil || p.formula.parts[0].fits(t) {
+			if e.fits(p, x, n) {
 				break
 			}
 		}
 		e.exponents[p.exponentRange()] = n
 	}
+}
+
+// fits reports whether x fits the register of p at a scale factor, or no
+// scale factor can help.
+func (e *encoder) fits(p *Point, x float64, exponent int) bool {
+	o := p.formula.parts[0].operand
+	if a, ok := e.near(p, x, exponent); ok {
+		if fits, sure := o.nearFits(a); sure {
+			return fits
+		}
+	}
+	t, err := e.target(p, x, exponent)
+	return err != nil || o.fits(t)
 }
 
 func (e *encoder) firstExponent(p *Point) int {
@@ -93,22 +129,18 @@ func (e *encoder) firstExponent(p *Point) int {
 
 // point writes one value.
 func (e *encoder) point(p *Point, v telemetry.Value) error {
-	own := e.ranges(p)
 	if v.IsZero() {
-		return e.absent(p, own)
+		return e.absent(p)
 	}
 	if v.Type() != p.Type() {
 		return fmt.Errorf("the value is a %s, the point a %s", v.Type(), p.Type())
 	}
 	if s, ok := v.AsString(); ok {
-		return e.text(p.formula.parts[0].operand, own[0], s)
+		return e.text(p.formula.parts[0].operand, p.own[0], s)
 	}
 	x, _ := v.Number()
 	if b, ok := v.AsBool(); ok && b {
 		x = 1
-	}
-	if v.Type() == telemetry.TypeFloat && e.quick(p, own[0], x) {
-		return nil
 	}
 	n := 0
 	if p.Exponent != nil {
@@ -119,18 +151,22 @@ func (e *encoder) point(p *Point, v telemetry.Value) error {
 	if err := e.choose(p); err != nil {
 		return err
 	}
+	u, whole := v.AsUint()
+	if (!whole || u < 1<<53) && e.quick(p, x, n) {
+		return nil
+	}
 	t, err := e.target(p, x, n)
-	if u, ok := v.AsUint(); ok { // a float64 would lose digits above 2^53
+	if whole { // a float64 would lose digits above 2^53
 		t, err = e.targetRat(p, new(big.Rat).SetInt(new(big.Int).SetUint64(u)), n)
 	}
 	if err != nil {
 		return err
 	}
-	return e.parts(p, own, t)
+	return e.parts(p, t)
 }
 
-// ranges returns the registers of each operand of the point's own.
-func (e *encoder) ranges(p *Point) [][]Range {
+// operandRanges returns the registers of each operand of the point's own.
+func (p *Point) operandRanges() [][]Range {
 	rest := p.words
 	var out [][]Range
 	ops := p.formula.operands()
@@ -151,7 +187,7 @@ func (e *encoder) ranges(p *Point) [][]Range {
 }
 
 // absent writes "not available".
-func (e *encoder) absent(p *Point, own [][]Range) error {
+func (e *encoder) absent(p *Point) error {
 	for i, t := range p.formula.parts {
 		list := p.NA
 		if i < len(p.Parts) {
@@ -160,21 +196,21 @@ func (e *encoder) absent(p *Point, own [][]Range) error {
 		k := slices.IndexFunc(list, func(s Sentinel) bool { return s.fits(t.operand) })
 		switch {
 		case k < 0 && i > 0:
-			e.word(t.operand, own[i], 0)
+			e.word(t.operand, p.own[i], 0)
 		case k < 0:
 			return errors.New("no value, and the point has no way to say \"not available\"")
 		case list[k].kind == sentinelEmpty:
-			e.im.write(own[i], make([]byte, t.size))
+			e.im.write(p.own[i], make([]byte, t.size))
 		case list[k].kind == sentinelNaN && t.typ == F32:
-			e.word(t.operand, own[i], 0x7FC00000)
+			e.word(t.operand, p.own[i], 0x7FC00000)
 		case list[k].kind == sentinelNaN:
-			e.word(t.operand, own[i], math.Float64bits(math.NaN()))
+			e.word(t.operand, p.own[i], math.Float64bits(math.NaN()))
 		case t.bits != nil && list[k].kind == sentinelWord && list[k].word > mask(t.width()):
 			full := t.operand
 			full.bits = nil
-			e.word(full, own[i], list[k].word)
+			e.word(full, p.own[i], list[k].word)
 		default:
-			e.word(t.operand, own[i], list[k].word)
+			e.word(t.operand, p.own[i], list[k].word)
 		}
 	}
 	return nil
@@ -185,18 +221,14 @@ func (e *encoder) choose(p *Point) error {
 	if p.Select == nil {
 		return nil
 	}
-	i := len(p.formula.parts)
-	if p.Exponent != nil {
-		i++
-	}
-	at, c := e.ranges(p)[i], p.formula.choice
+	at, c := p.choiceRange(), p.formula.choice
 	if _, there := e.im[at[0].Table][at[0].Address]; there {
 		if _, err := c.scaleOf(e.im.bytes(at)); err != nil {
 			return fmt.Errorf("another point has set the unit register: %w", err)
 		}
 		return nil
 	}
-	key := c.natural()
+	key := c.natural
 	if c.typ.text() {
 		return e.text(c.operand, at, key)
 	}
@@ -207,8 +239,27 @@ func (e *encoder) choose(p *Point) error {
 	return e.number(c.operand, at, d.Rat())
 }
 
-// natural returns the content whose scale is nearest to 1.
-func (c *choice) natural() string {
+// choiceRange returns where the register that selects a scale stands.
+func (p *Point) choiceRange() []Range {
+	i := len(p.formula.parts)
+	if p.Exponent != nil {
+		i++
+	}
+	return p.own[i]
+}
+
+// chosen returns the scale that is selected, or will be by choose.
+func (e *encoder) chosen(p *Point) Decimal {
+	c := p.formula.choice
+	s, err := c.scaleOf(e.im.bytes(p.choiceRange()))
+	if err != nil {
+		s = c.scales[c.natural] // not written yet: choose takes this one
+	}
+	return s
+}
+
+// nearestToOne returns the content whose scale is nearest to 1.
+func (c *choice) nearestToOne() string {
 	best, least := "", math.Inf(1)
 	for _, k := range sortedKeys(c.scales) {
 		if d := math.Abs(math.Log10(math.Abs(c.scales[k].Float64()))); d < least {
@@ -234,15 +285,7 @@ func (e *encoder) targetRat(p *Point, x *big.Rat, exponent int) (*big.Rat, error
 		unit.Quo(unit, new(big.Rat).SetInt64(int64(f.scale.Den)))
 	}
 	if f.choice != nil {
-		i := len(f.parts)
-		if p.Exponent != nil {
-			i++
-		}
-		s, err := f.choice.scaleOf(e.im.bytes(e.ranges(p)[i]))
-		if err != nil {
-			s = f.choice.scales[f.choice.natural()] // not written yet: choose takes this one
-		}
-		unit.Mul(unit, s.Rat())
+		unit.Mul(unit, e.chosen(p).Rat())
 	}
 	for i, name := range p.Times {
 		q, _ := e.p.Point(name)

@@ -9,26 +9,32 @@ import (
 	"slices"
 )
 
-// parts spreads t over the operands, the heaviest first.
-func (e *encoder) parts(p *Point, own [][]Range, t *big.Rat) error {
-	order := make([]int, len(p.formula.parts))
+// spread returns the order in which a value is spread over parts: the
+// heaviest first, floats behind integers.
+func spread(parts []term) []int {
+	order := make([]int, len(parts))
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
-		x, y := p.formula.parts[a], p.formula.parts[b]
+		x, y := parts[a], parts[b]
 		if c := y.weight.Rat().Cmp(x.weight.Rat()); c != 0 {
 			return c
 		}
 		return map[bool]int{true: 1}[x.typ.float()] - map[bool]int{true: 1}[y.typ.float()]
 	})
-	for k, i := range order {
+	return order
+}
+
+// parts spreads t over the operands, exactly.
+func (e *encoder) parts(p *Point, t *big.Rat) error {
+	for k, i := range p.spread {
 		part := p.formula.parts[i]
 		x := new(big.Rat).Quo(t, part.weight.Rat())
-		if k < len(order)-1 { // leave the fraction to lighter parts
+		if k < len(p.spread)-1 { // leave the fraction to lighter parts
 			x.SetInt(floor(x))
 		}
-		if err := e.number(part.operand, own[i], x); err != nil {
+		if err := e.number(part.operand, p.own[i], x); err != nil {
 			return err
 		}
 		t = new(big.Rat).Sub(t, new(big.Rat).Mul(x, part.weight.Rat()))
@@ -100,7 +106,8 @@ func (e *encoder) word(o operand, at []Range, w uint64) {
 	}
 	var b [8]byte
 	binary.BigEndian.PutUint64(b[:], w)
-	e.im.write(at, o.order.reorder(b[8-o.size:]))
+	o.order.swap(b[8-o.size:])
+	e.im.write(at, b[8-o.size:])
 }
 
 // text writes a string or hex digits.
@@ -121,36 +128,4 @@ func (e *encoder) text(o operand, at []Range, s string) error {
 	copy(raw, b)
 	e.im.write(at, (o.order & BADC).reorder(raw))
 	return nil
-}
-
-// quick writes the value of a single register with a small decimal scale
-// without big numbers: a month of simulated history has millions of them. It
-// leaves alone whatever it might round the other way, or refuse.
-func (e *encoder) quick(p *Point, at []Range, x float64) bool {
-	f := &p.formula
-	if len(f.parts) != 1 || f.exponent != 0 || f.choice != nil || len(f.factors) != 0 || f.offset.coef != nil || !f.scale.Exact() {
-		return false
-	}
-	o, scale := f.parts[0].operand, f.scale.Num
-	switch {
-	case o.typ == F64 && scale.IsOne():
-		e.word(o, at, math.Float64bits(x))
-		return true
-	case o.typ == F32 && scale.IsOne() && math.Abs(x) < math.MaxFloat32:
-		e.word(o, at, uint64(math.Float32bits(float32(x))))
-		return true
-	case !o.typ.integer() || o.typ.bcd() || o.width() > 48 || scale.exp > 0 || scale.exp < -22 || !scale.int().IsInt64():
-		return false
-	}
-	v := x * tens[-scale.exp] / float64(scale.int().Int64())
-	n := math.Round(v)
-	lo, hi := 0.0, float64(mask(o.width()))
-	if o.typ.signed() {
-		lo, hi = -math.Ldexp(1, o.width()-1), math.Ldexp(1, o.width()-1)-1
-	}
-	if n < lo || n > hi || math.Abs(math.Abs(v-n)-0.5) < 1e-3 {
-		return false
-	}
-	e.word(o, at, uint64(int64(n)))
-	return true
 }

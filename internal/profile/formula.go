@@ -35,7 +35,8 @@ type term struct {
 
 type choice struct {
 	operand
-	scales map[string]Decimal
+	scales  map[string]Decimal
+	natural string // what a simulated device chooses
 }
 
 var errNotChosen = errors.New("the unit register names no known unit")

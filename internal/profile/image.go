@@ -46,14 +46,18 @@ func (im Image) set(t Table, address, word uint16) {
 // write puts the bytes of an operand into its registers.
 func (im Image) write(ranges []Range, raw []byte) {
 	for _, r := range ranges {
-		for i := range int(r.Count) {
-			a := r.Address + uint16(i)
+		words := im[r.Table]
+		if words == nil {
+			words = make(map[uint16]uint16, 64)
+			im[r.Table] = words
+		}
+		for i := range r.Count {
 			if r.Table.IsBits() || r.Table == Bytes {
-				im.set(r.Table, a, uint16(raw[0]))
+				words[r.Address+i] = uint16(raw[0])
 				raw = raw[1:]
 				continue
 			}
-			im.set(r.Table, a, uint16(raw[0])<<8|uint16(raw[1]))
+			words[r.Address+i] = uint16(raw[0])<<8 | uint16(raw[1])
 			raw = raw[2:]
 		}
 	}

@@ -122,8 +122,10 @@ type Point struct {
 
 	info    telemetry.QuantityInfo
 	formula Formula
-	span    Range   // hull of every register of the point's own
-	words   []Range // registers of the formula's operands, in order
+	span    Range     // hull of every register of the point's own
+	words   []Range   // registers of the formula's operands, in order
+	own     [][]Range // the same by operand, for encoding
+	spread  []int     // parts in the order in which encoding fills them
 }
 
 // Source says where the bytes of one number stand and how to read them.

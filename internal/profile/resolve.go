@@ -86,6 +86,7 @@ func (r *resolver) point(p *Point) {
 		r.choice(p, &f)
 	}
 	p.formula = f
+	p.own, p.spread = p.operandRanges(), spread(f.parts)
 	p.span = p.words[0]
 	for _, w := range p.words[1:] {
 		p.span = hull(p.span, w)
@@ -147,6 +148,7 @@ func (r *resolver) choice(p *Point, f *Formula) {
 		r.say("select.scales", "give 1 to 64 scales by the content of the register")
 	}
 	f.choice = &choice{operand: o, scales: p.Select.Scales}
+	f.choice.natural = f.choice.nearestToOne()
 	for k, d := range p.Select.Scales {
 		if !selectKey.MatchString(k) || d.Sign() == 0 {
 			r.say("select.scales", "%q: %s is no choice of a scale: use a whole number or a word, and a scale other than 0", clip(k), d)
