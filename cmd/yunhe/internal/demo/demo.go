@@ -76,6 +76,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if d.state, err = loadState(o.Dir, time.Now(), o.Days); err != nil {
 		return err
 	}
+	d.made.Store(d.state.Made.UnixMilli())
 	if err := d.open(ctx); err != nil {
 		return fmt.Errorf("start demo: %w", err)
 	}

@@ -31,7 +31,6 @@ func newPast(start time.Time) (*past, error) {
 
 // makeHistory lets the agent poll the past, once, and then waits for the end.
 func (d *demo) makeHistory(ctx context.Context) error {
-	d.made.Store(d.state.Made.UnixMilli())
 	if !d.state.Made.Before(d.state.Until) {
 		<-ctx.Done()
 		return nil

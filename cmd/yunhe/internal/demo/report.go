@@ -30,7 +30,7 @@ func (d *demo) report(ctx context.Context) error {
 	t := time.NewTicker(bar.every)
 	defer t.Stop()
 	total := d.state.Until.Sub(d.state.Start)
-	for finished := !d.state.Made.Before(d.state.Until); ; {
+	for finished := d.made.Load() >= d.state.Until.UnixMilli(); ; {
 		select {
 		case <-ctx.Done():
 			bar.end("")
@@ -40,13 +40,13 @@ func (d *demo) report(ctx context.Context) error {
 		made := time.UnixMilli(d.made.Load()).Sub(d.state.Start)
 		left := d.backlog()
 		switch {
-		case finished && left < 100:
+		case finished && left == 0:
 			bar.end("")
 			<-ctx.Done()
 			return nil
 		case made < total:
 			bar.show(float64(made)/float64(total), fmt.Sprintf("history: %.0f of %.0f days read from the devices, %d batches to deliver", made.Hours()/24, total.Hours()/24, left))
-		case left >= 100:
+		case left > 0:
 			bar.show(d.delivered(left), fmt.Sprintf("history: %d batches to deliver", left))
 		default:
 			bar.end(fmt.Sprintf("history: all %.0f days are stored", total.Hours()/24))
@@ -55,10 +55,13 @@ func (d *demo) report(ctx context.Context) error {
 	}
 }
 
-// backlog is the number of entries the collector has not acknowledged.
+// backlog is the number of entries of the history that the collector has not
+// acknowledged.
 func (d *demo) backlog() (n uint64) {
 	for _, j := range d.agent.Status().Journals {
-		n += j.Backlog
+		if strings.HasPrefix(j.Name, "history") {
+			n += j.Backlog
+		}
 	}
 	return n
 }
