@@ -111,7 +111,7 @@ func (g *loadGateway) definition() evidence.Definition {
 	}
 	for i := range g.fleet.plan.values {
 		p := evidence.PointDef{Name: pointName(i), Quantity: "active_power", Unit: "W", Class: telemetry.Gauge, Type: telemetry.TypeFloat,
-			Table: "input", Address: uint32(2 * i), RegisterType: "f32", WordOrder: "msw", Scale: "1"}
+			Table: "input", Address: uint32(2 * i), RegisterType: "f32", WordOrder: "ABCD", Scale: "1"}
 		if isCounter(i) {
 			p.Quantity, p.Unit, p.Class, p.RegisterType, p.Scale, p.CounterBits = "active_energy_import", "kW.h", telemetry.Counter, "u32", "0.01", 32
 		}
