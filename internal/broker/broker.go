@@ -18,6 +18,8 @@ import (
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/listeners"
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"yunhe/internal/sparkplug"
 )
 
 // Limits of one client. A client that falls further behind than
@@ -113,7 +115,7 @@ func (g *guard) ID() string { return "yunhe-guard" }
 
 // Provides tells the broker which calls the guard answers.
 func (g *guard) Provides(b byte) bool {
-	return b == mqtt.OnConnectAuthenticate || b == mqtt.OnACLCheck
+	return b == mqtt.OnConnectAuthenticate || b == mqtt.OnACLCheck || b == mqtt.OnPublish
 }
 
 // OnConnectAuthenticate checks name, secret, client id and will. The client
@@ -130,7 +132,24 @@ func (g *guard) OnConnectAuthenticate(_ *mqtt.Client, pk packets.Packet) bool {
 	if id != name && !strings.HasPrefix(id, name+"-") {
 		return false
 	}
-	return !pk.Connect.WillFlag || allowed(user.Publish, pk.Connect.WillTopic)
+	return !pk.Connect.WillFlag ||
+		allowed(user.Publish, pk.Connect.WillTopic) && (!pk.Connect.WillRetain || mayRetain(pk.Connect.WillTopic))
+}
+
+// OnPublish refuses to retain what Sparkplug does not retain: a gateway may
+// name any device, and each name would hold a message in memory for ever.
+func (g *guard) OnPublish(_ *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
+	if pk.FixedHeader.Retain && !mayRetain(pk.TopicName) {
+		return pk, packets.ErrRejectPacket
+	}
+	return pk, nil
+}
+
+// mayRetain reports whether messages of a topic are retained: the state of a
+// host alone.
+func mayRetain(topic string) bool {
+	_, ok := sparkplug.ParseStateTopic(topic)
+	return ok
 }
 
 // OnACLCheck holds a client to the filters of its account.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -77,6 +78,7 @@ func TestConnect(t *testing.T) {
 		{"another's client id", options(url, "site-a.gw-2", "site-a.gw-1", "right"), false},
 		{"own will", options(url, "site-a.gw-1", "site-a.gw-1", "right").SetBinaryWill("spBv1.0/site-a/NDEATH/gw-1", []byte{1}, 1, false), true},
 		{"another's will", options(url, "site-a.gw-1", "site-a.gw-1", "right").SetBinaryWill("spBv1.0/site-a/NDEATH/gw-2", []byte{1}, 1, false), false},
+		{"a will that stays", options(url, "site-a.gw-1", "site-a.gw-1", "right").SetBinaryWill("spBv1.0/site-a/NDEATH/gw-1", []byte{1}, 1, true), false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -143,5 +145,41 @@ func TestCovers(t *testing.T) {
 		if got := allowed([]string{tt.granted}, tt.filter); got != tt.want {
 			t.Errorf("allowed(%s, %s) = %v, want %v", tt.granted, tt.filter, got, tt.want)
 		}
+	}
+}
+
+// TestRetain: only the state of a host stays; a gateway, whose devices may have
+// any name, cannot fill the broker's memory.
+func TestRetain(t *testing.T) {
+	all := []string{"spBv1.0/#"}
+	url := start(t, directory{"a": account("a", "right", all, all)})
+	c, err := connect(t, options(url, "a", "a", "right"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, topic := range []string{"spBv1.0/site-a/DDATA/gw-1/any", "spBv1.0/STATE/host", "spBv1.0/STATE/host/more"} {
+		if tok := c.Publish(topic, 0, true, "x"); !tok.WaitTimeout(3*time.Second) || tok.Error() != nil {
+			t.Fatalf("publish %s: %v", topic, tok.Error())
+		}
+	}
+	got := make(chan string, 8)
+	tok := c.Subscribe("spBv1.0/#", 1, func(_ paho.Client, m paho.Message) { got <- m.Topic() })
+	if !tok.WaitTimeout(3*time.Second) || tok.Error() != nil {
+		t.Fatalf("subscribe: %v", tok.Error())
+	}
+	if tok := c.Publish("spBv1.0/site-a/DDATA/gw-1/last", 0, false, "x"); !tok.WaitTimeout(3*time.Second) || tok.Error() != nil {
+		t.Fatalf("publish: %v", tok.Error())
+	}
+	var topics []string
+	for len(topics) == 0 || topics[len(topics)-1] != "spBv1.0/site-a/DDATA/gw-1/last" {
+		select {
+		case topic := <-got:
+			topics = append(topics, topic)
+		case <-time.After(3 * time.Second):
+			t.Fatalf("no more messages after %q", topics)
+		}
+	}
+	if want := []string{"spBv1.0/STATE/host", "spBv1.0/site-a/DDATA/gw-1/last"}; !slices.Equal(topics, want) {
+		t.Errorf("a new subscriber hears %q, want %q", topics, want)
 	}
 }

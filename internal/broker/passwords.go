@@ -11,10 +11,19 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // maxPasswordFile bounds the file; one account is about 130 bytes.
 const maxPasswordFile = 16 << 20
+
+// maxName bounds the name of an account, in bytes.
+const maxName = 256
+
+// breaksLine reports a character that cannot stand in a name of the file.
+func breaksLine(r rune) bool {
+	return r == ':' || r == unicode.ReplacementChar || unicode.IsSpace(r) || unicode.IsControl(r)
+}
 
 // Passwords are the accounts of a password file, the same file for the
 // embedded broker and for mosquitto: one `name:$7$…` a line.
@@ -79,15 +88,31 @@ func (p Passwords) Write(path string) error {
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
 	if err != nil {
 		return fmt.Errorf("write passwords: %w", err)
 	}
 	return nil
 }
 
+// syncDir makes a new name durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
 // Set gives the account name a fresh random password of 256 bits and returns
-// it; it is not kept anywhere in clear.
+// it; it is not kept anywhere in clear. A name that would break the file for
+// all accounts is refused.
 func (p Passwords) Set(name string) (password string, err error) {
+	if name == "" || len(name) > maxName || strings.HasPrefix(name, "#") || strings.ContainsFunc(name, breaksLine) {
+		return "", fmt.Errorf("make password: %.80q is no account name: use 1 to %d letters without spaces or colons, such as SITE.GATEWAY", name, maxName)
+	}
 	b := make([]byte, 32)
 	if _, err := rand.Read(b); err != nil {
 		return "", fmt.Errorf("make password: %w", err)

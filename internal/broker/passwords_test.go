@@ -127,3 +127,12 @@ func TestPasswordFileFollows(t *testing.T) {
 		}
 	})
 }
+
+func TestNamesThatBreakTheFile(t *testing.T) {
+	for _, name := range []string{"", "a:b", "a\nb", "a b", "#a", strings.Repeat("a", 257), "a\xff"} {
+		p := Passwords{}
+		if _, err := p.Set(name); err == nil || len(p) != 0 {
+			t.Errorf("an account named %q is made: %v", name, err)
+		}
+	}
+}
