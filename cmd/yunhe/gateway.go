@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -146,13 +148,19 @@ func maybe(at *time.Time) string {
 	return date(*at)
 }
 
-// writeSecret writes a secret for its owner only, replacing the file whole.
+// writeSecret writes a secret for its owner only, replacing the file whole. The
+// new file has a name nobody can foresee, so that no link waits there.
 func writeSecret(path, secret string) error {
-	tmp := path + ".new"
-	if err := os.WriteFile(tmp, []byte(secret+"\n"), 0o600); err != nil {
+	f, err := os.CreateTemp(filepath.Dir(path), ".secret-*") // mode 0600
+	if err != nil {
 		return fmt.Errorf("write secret: %w", err)
 	}
-	if err := os.Rename(tmp, path); err != nil {
+	defer os.Remove(f.Name())
+	_, err = f.WriteString(secret + "\n")
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
 		return fmt.Errorf("write secret: %w", err)
 	}
 	return nil

@@ -112,6 +112,51 @@ func TestKeys(t *testing.T) {
 	yunhe(t, 1, "key", "create", "--file", file, "--person", "x", "--role", "king", "--all-sites")
 }
 
+// TestAccountInto: the password lands in a file of its owner's, whoever put
+// something in its way before.
+func TestAccountInto(t *testing.T) {
+	dir := t.TempDir()
+	into, victim := filepath.Join(dir, "secret"), filepath.Join(dir, "victim")
+	if err := os.WriteFile(victim, []byte("mine"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{into, into + ".new"} {
+		if err := os.Symlink(victim, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, log := yunhe(t, 0, "gateway", "account", "--passwords", filepath.Join(dir, "passwords"), "--into", into, "park.gw-1")
+	info, err := os.Lstat(into)
+	if err != nil || info.Mode() != 0o600 {
+		t.Fatalf("the secret's file: %v, %v", info, err)
+	}
+	b, err := os.ReadFile(into)
+	if err != nil || len(b) < 40 || strings.Contains(out+log, strings.TrimSpace(string(b))) {
+		t.Errorf("the secret has %d bytes, %v, and is shown too:\n%s%s", len(b), err, out, log)
+	}
+	if b, err := os.ReadFile(victim); err != nil || string(b) != "mine" {
+		t.Errorf("the file behind the links holds %q, %v", b, err)
+	}
+}
+
+// TestSetupAfterKeysAreLost: a new first key that nobody would ever see is not
+// made.
+func TestSetupAfterKeysAreLost(t *testing.T) {
+	dir := t.TempDir()
+	args := []string{"setup", dir, "--site", "park", "--gateway", "gw-1"}
+	yunhe(t, 0, args...)
+	keys := filepath.Join(dir, "api-keys.yaml")
+	if err := os.Remove(keys); err != nil {
+		t.Fatal(err)
+	}
+	if _, log := yunhe(t, 1, args...); !strings.Contains(log, "api-admin.key is there") {
+		t.Errorf("no reason given: %s", log)
+	}
+	if _, err := os.Stat(keys); err == nil {
+		t.Error("a key was made all the same")
+	}
+}
+
 func TestServeNamesEveryFault(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{

@@ -62,13 +62,21 @@ func OpenSeries(ctx context.Context, s collector.Series) (closer, error) {
 	}
 }
 
-// Secret reads a one-line secret.
+// Secret reads a one-line secret. A file that everybody on the machine may use
+// is refused; its group may, as containers get their secrets that way.
 func Secret(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", fmt.Errorf("read secret: %w", err)
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", fmt.Errorf("read secret: %w", err)
+	}
+	if mode := info.Mode().Perm(); mode&0o007 != 0 {
+		return "", fmt.Errorf("read secret: others may use %s (mode %04o); run: chmod o= %s", path, mode, path)
+	}
 	b := make([]byte, maxSecret)
 	n, err := f.Read(b)
 	if err != nil || n == maxSecret {

@@ -221,13 +221,18 @@ func (w *writer) adminKey(o Options, now time.Time) {
 	if _, err := os.Stat(path); err == nil || w.err != nil {
 		return
 	}
+	const file = "secrets/api-admin.key"
+	if _, err := os.Lstat(filepath.Join(w.dir, file)); err == nil {
+		w.err = fmt.Errorf("make the first API key: %s is there, but %s is not: remove it and run setup again", filepath.Join(w.dir, file), path)
+		return
+	}
 	secret, _, err := access.Create(path, access.Request{Person: o.Admin, Role: access.Admin, AllSites: true}, now)
 	if err != nil {
 		w.err = err
 		return
 	}
 	w.written = append(w.written, path)
-	w.file("secrets/api-admin.key", []byte(secret+"\n"), 0o600)
+	w.file(file, []byte(secret+"\n"), 0o600)
 }
 
 // edge writes the folder of a gateway agent, makes its key and enrols it.
