@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -62,7 +63,10 @@ var pointShapes = []struct {
 
 // shapedPoint is a profile with the point x of a shape and its factor f.
 func shapedPoint(t testing.TB, shape string, o Order) *Profile {
-	return onePoint(t, fmt.Sprintf("  - {name: x, quantity: voltage, %s, address: 0, word_order: %s, byte_order: %s}\n"+
+	if !strings.Contains(shape, "parts:") {
+		shape += ", address: 0"
+	}
+	return onePoint(t, fmt.Sprintf("  - {name: x, quantity: voltage, %s, word_order: %s, byte_order: %s}\n"+
 		"  - {name: f, quantity: ratio, address: 20, type: u16, scale: 0.1, word_order: %[2]s, byte_order: %[3]s}\n",
 		shape, [...]string{"msw", "lsw"}[o&1], [...]string{"big", "little"}[o>>1]))
 }

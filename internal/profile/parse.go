@@ -90,10 +90,19 @@ func (r *reader) area(n strictyaml.Node) Area {
 	return a
 }
 
-// needAddress refuses a source that does not say where it stands: 0 is an
-// address like any other.
-func (r *reader) needAddress(o object) {
-	if n := o.At("address"); !n.Present() && !o.At("words").Present() && !r.file.Faulty(n.Key()) {
+// place refuses a source that does not say where it stands, as 0 is an
+// address like any other, or says it in two ways.
+func (r *reader) place(o object, ways ...string) {
+	var said []string
+	for _, w := range ways {
+		if o.At(w).Present() {
+			said = append(said, w)
+		}
+	}
+	switch n := o.At("address"); {
+	case len(said) > 1:
+		n.Fault("%s exclude one another: keep one", strings.Join(said, " and "))
+	case len(said) == 0 && !r.file.Faulty(n.Key()):
 		n.Fault("the address is missing: give address, or words for registers that are not adjacent")
 	}
 }
@@ -151,7 +160,7 @@ func (r *reader) step(n strictyaml.Node) Step {
 		value(n, &d, ParseDecimal)
 		s.Between = append(s.Between, d)
 	}
-	r.needAddress(o)
+	r.place(o, "address", "words")
 	return s
 }
 
@@ -160,7 +169,7 @@ func (r *reader) identity(n strictyaml.Node) (list []IDField) {
 	for _, k := range o.Keys() {
 		f := sourceShape.read(o.At(k))
 		list = append(list, IDField{IDName(k), r.source(f)})
-		r.needAddress(f)
+		r.place(f, "address", "words")
 	}
 	return list
 }

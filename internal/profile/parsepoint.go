@@ -38,9 +38,7 @@ func (r *reader) point(n strictyaml.Node) Point {
 	for _, n := range o.At("parts").List() {
 		p.Parts = append(p.Parts, r.part(n, p.Source))
 	}
-	if len(p.Parts) == 0 {
-		r.needAddress(o)
-	}
+	r.place(o, "address", "words", "parts")
 	return p
 }
 
@@ -53,7 +51,7 @@ func (r *reader) part(n strictyaml.Node, of Source) Part {
 	value(o.At("scale"), &t.Scale, ParseDecimal)
 	t.Bits = r.bits(o.At("bits"))
 	t.NA = sentinels(o.At("na"))
-	r.needAddress(o)
+	r.place(o, "address")
 	return t
 }
 
@@ -72,7 +70,7 @@ func (r *reader) selector(n strictyaml.Node, of Source) *Select {
 		value(scales.At(k), &d, ParseDecimal)
 		s.Scales[k] = d
 	}
-	r.needAddress(o)
+	r.place(o, "address")
 	return s
 }
 

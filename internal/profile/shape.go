@@ -3,6 +3,7 @@ package profile
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"yunhe/internal/strictyaml"
 	"yunhe/internal/telemetry"
@@ -34,9 +35,9 @@ type schema struct {
 	MaxItems    int               `json:"maxItems,omitempty"`
 	Properties  shape             `json:"properties,omitempty"`
 	Others      map[string]schema `json:"patternProperties,omitempty"` // by pattern of the key
-	Closed      *bool             `json:"additionalProperties,omitempty"`
+	Extra       *bool             `json:"additionalProperties,omitempty"`
 	Required    []string          `json:"required,omitempty"`
-	AnyOf       []schema          `json:"anyOf,omitempty"`
+	OneOf       []schema          `json:"oneOf,omitempty"`
 	Default     any               `json:"default,omitempty"`
 	Description string            `json:"description,omitempty"`
 }
@@ -57,12 +58,20 @@ func listOf(lo, hi int, of schema) schema {
 
 func mapping(s shape, required ...string) schema {
 	open := false
-	return schema{Type: []string{"object"}, Properties: s, Closed: &open, Required: required}
+	return schema{Type: []string{"object"}, Properties: s, Extra: &open, Required: required}
 }
 
 func mapOf(keys string, of schema) schema {
 	open := false
-	return schema{Type: []string{"object"}, Others: map[string]schema{keys: of}, Closed: &open}
+	return schema{Type: []string{"object"}, Others: map[string]schema{keys: of}, Extra: &open}
+}
+
+// with demands exactly one of some keys.
+func (s schema) with(keys ...string) schema {
+	for _, k := range keys {
+		s.OneOf = append(s.OneOf, schema{Required: []string{k}})
+	}
+	return s
 }
 
 // says adds a description for people.
@@ -120,7 +129,7 @@ var (
 	sentence = text("").says("a sentence for people")
 	register = integer(0, 65535).says("zero-based PDU address, the number on the wire")
 	decimal  = schema{Type: []string{"number", "string"}, Pattern: decimalPattern.String()}
-	scaling  = schema{Type: []string{"number", "string"}, Pattern: `^[-+]?[0-9][0-9.eE+-]* ?(/ ?[1-9][0-9]*)?$`}.
+	scaling  = schema{Type: []string{"number", "string"}, Pattern: strings.TrimSuffix(decimalPattern.String(), "$") + `( ?/ ?[1-9][0-9]{0,9})?$`}.
 			says("exact decimal, or for gauges a fraction such as 2500000/9")
 	rawValue = schema{Type: []string{"integer", "string"}, Pattern: `^(nan|empty|-?[0-9]+|0x[0-9A-Fa-f]+)$`}
 	pointRef = text(`^[a-z][a-z0-9_]{0,62}$`)
@@ -133,7 +142,7 @@ var (
 
 	sourceShape = shape{
 		"table": table, "address": register,
-		"words":      listOf(2, 4, register).says("registers of one value that are not adjacent, most significant first"),
+		"words":      listOf(1, 4, register).says("registers of one value that are not adjacent, most significant first"),
 		"type":       words(typeSizes),
 		"length":     integer(1, 125).says("registers (I2C: bytes) of a string or hex"),
 		"word_order": words(wordOrders), "byte_order": words(byteOrders),
@@ -172,10 +181,7 @@ var (
 		"confidence":   words(confidences),
 	})
 
-	pointSchema = schema{
-		Type: []string{"object"}, Properties: pointShape, Closed: new(bool), Required: []string{"name", "quantity"},
-		AnyOf: []schema{{Required: []string{"address"}}, {Required: []string{"words"}}, {Required: []string{"parts"}}},
-	}
+	pointSchema = mapping(pointShape, "name", "quantity").with("address", "words", "parts")
 
 	stepShape = sourceShape.and(shape{
 		"note": sentence, "mask": integer(1, 1<<64-1),
@@ -183,9 +189,10 @@ var (
 		"between": listOf(2, 2, decimal),
 	})
 
+	identityField = mapping(sourceShape).with("address", "words")
 	identityShape = shape{
-		string(IDManufacturer): mapping(sourceShape), string(IDModel): mapping(sourceShape),
-		string(IDSerial): mapping(sourceShape), string(IDFirmware): mapping(sourceShape),
+		string(IDManufacturer): identityField, string(IDModel): identityField,
+		string(IDSerial): identityField, string(IDFirmware): identityField,
 	}
 
 	serialShape = shape{
@@ -218,7 +225,7 @@ var (
 		"table": table, "word_order": words(wordOrders), "byte_order": words(byteOrders),
 		"link":     mapping(linkShape, "protocol", "max_registers"),
 		"areas":    listOf(0, 0, mapping(areaShape, "from", "to")),
-		"match":    listOf(0, 0, mapping(stepShape)),
+		"match":    listOf(0, 0, mapping(stepShape).with("address", "words")),
 		"identity": mapping(identityShape),
 		"points":   listOf(1, 2000, pointSchema),
 		"atomic":   listOf(0, 0, listOf(2, 0, pointRef)),
