@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"net"
 	"net/http"
 	"os"
@@ -17,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"yunhe/collector/internal/evidencestore"
 	"yunhe/collector/internal/host"
 	"yunhe/collector/internal/ingest"
 	"yunhe/collector/internal/intake"
@@ -41,7 +41,6 @@ type Deps struct {
 
 // Figures of the collector's life.
 const (
-	evidenceSegment = 64 << 20
 	maxWorkers      = 8
 	reloadKeysEvery = time.Second
 	shutdownTimeout = 5 * time.Second
@@ -53,7 +52,7 @@ type Collector struct {
 	log        *slog.Logger
 	keys       *keys.Book
 	records    *store.Store
-	evidence   *seglog.Log
+	evidence   *evidencestore.Store
 	quarantine *quarantine.Store
 	pipeline   *ingest.Pipeline
 	host       *host.Host
@@ -98,10 +97,7 @@ func (c *Collector) open(ctx context.Context, d Deps) (err error) {
 		return err
 	}
 	// The lock of the evidence store is the collector's: one process a state.
-	c.evidence, _, err = seglog.Open(seglog.Options{
-		Dir: filepath.Join(dir, "evidence"), Name: "evidence", FS: seglog.OS(),
-		SegmentBytes: evidenceSegment, CheckFrom: math.MaxUint64, Logger: d.Logger,
-	})
+	c.evidence, err = evidencestore.Open(evidencestore.Options{Dir: dir, FS: seglog.OS(), Logger: d.Logger})
 	if err != nil {
 		return err
 	}
@@ -121,8 +117,9 @@ func (c *Collector) open(ctx context.Context, d Deps) (err error) {
 	c.pipeline, err = ingest.New(ingest.Config{
 		Sites: c.cfg.Sites, Entries: c.cfg.Flush.Entries, Interval: c.cfg.Flush.Interval,
 		Queue: c.cfg.Queue, Workers: min(runtime.GOMAXPROCS(0), maxWorkers),
+		RawRetention: c.cfg.Evidence.RawRetention,
 	}, ingest.Deps{
-		Keys: c.keys, Evidence: c.evidence, Series: d.Series, Records: c.records, Clocks: c.records,
+		Keys: c.keys, Evidence: c.evidence, Series: d.Series, Records: c.records, Clocks: c.records, Retention: c.records,
 		Quarantine: c.quarantine, Send: c.host.Send, Alias: d.Alias, Now: d.Now, Logger: d.Logger, Registry: d.Registry,
 	})
 	if err != nil {

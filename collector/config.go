@@ -21,6 +21,7 @@ type Config struct {
 	Broker     Broker
 	Series     Series
 	Flush      Flush
+	Evidence   Evidence
 	Queue      int // messages that may wait; more are dropped, counted and come back
 	Quarantine Quarantine
 	Records    Records
@@ -60,6 +61,15 @@ type Flush struct {
 	Interval time.Duration // a message waits at most this long for others
 }
 
+// Evidence says how long signed bytes are kept. Boundary batches, definitions,
+// events and records are never deleted.
+type Evidence struct {
+	// RawRetention is how long raw batches are kept, counted from when they
+	// were stored: a gateway's clock may be wrong. 0 keeps them for ever; where
+	// the file says nothing Load gives DefaultRawRetention.
+	RawRetention time.Duration
+}
+
 // Quarantine bounds what is kept of refused messages. Validly signed ones and
 // samples of the others have a budget each, so that noise pushes out no evidence.
 type Quarantine struct {
@@ -78,6 +88,7 @@ const (
 	DefaultFlushEntries      = 500
 	DefaultFlushInterval     = 50 * time.Millisecond
 	DefaultQueue             = 8192
+	DefaultRawRetention      = 400 * 24 * time.Hour
 	DefaultQuarantineBytes   = 256 << 20
 	DefaultQuarantineEntries = 20000
 )

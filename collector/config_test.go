@@ -25,6 +25,7 @@ func TestLoad(t *testing.T) {
 		Broker: Broker{URL: "mqtts://broker.example:8883", ClientID: "yunhe-collector-1", User: "collector",
 			PasswordFile: in("secrets/broker"), CAFile: in("secrets/ca.pem")},
 		Series:     Series{Kind: SeriesInflux, URL: "http://127.0.0.1:8086", Org: "yunhe", Bucket: "readings", TokenFile: in("secrets/influx")},
+		Evidence:   Evidence{RawRetention: 400 * 24 * time.Hour},
 		Flush:      Flush{Entries: 500, Interval: 50 * time.Millisecond},
 		Quarantine: Quarantine{MaxBytes: 256 << 20, MaxEntries: 20000},
 		Records:    Records{Listen: "127.0.0.1:8091", TokenFile: in("secrets/records")},
@@ -45,7 +46,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Queue != full.Queue || got.Flush != full.Flush || got.Quarantine != full.Quarantine || got.Broker.ClientID != full.Broker.ClientID {
+	if got.Queue != full.Queue || got.Flush != full.Flush || got.Evidence != full.Evidence || got.Quarantine != full.Quarantine || got.Broker.ClientID != full.Broker.ClientID {
 		t.Errorf("defaults %+v", got)
 	}
 	if got.KeysFile != "/s/keys.yaml" || got.Series.Path != "/s/series.db" {

@@ -48,7 +48,7 @@ func Parse(path string, b []byte) (Config, error) {
 
 // read takes up the file and reports whether any key is there.
 func (c *Config) read(root strictyaml.Node) bool {
-	top := root.Object("host", "sites", "state_dir", "keys_file", "queue", "broker", "series", "flush", "quarantine", "records")
+	top := root.Object("host", "sites", "state_dir", "keys_file", "queue", "broker", "series", "flush", "evidence", "quarantine", "records")
 	top.At("host").Into(&c.Host, "the Sparkplug host id")
 	for _, n := range top.At("sites").List() {
 		s, _ := n.Text("the id of a site") // a faulty one keeps its place
@@ -63,6 +63,9 @@ func (c *Config) read(root strictyaml.Node) bool {
 	integer(o.At("entries"), &c.Flush.Entries, 1, 10000)
 	o.At("interval").Duration(&c.Flush.Interval)
 	notZero(o.At("interval"), c.Flush.Interval == 0)
+	o = top.At("evidence").Object("raw_retention")
+	c.Evidence.RawRetention = DefaultRawRetention
+	o.At("raw_retention").Duration(&c.Evidence.RawRetention)
 	o = top.At("quarantine").Object("max_size", "max_entries")
 	o.At("max_size").Size(&c.Quarantine.MaxBytes)
 	notZero(o.At("max_size"), c.Quarantine.MaxBytes == 0)

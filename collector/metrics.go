@@ -31,7 +31,8 @@ func (c *Collector) register(reg prometheus.Registerer) error {
 			return 0
 		}),
 		counter("commands_lost_total", "Commands to gateways lost because too many waited.", nil, func() float64 { return float64(c.host.Lost()) }),
-		gauge("evidence_bytes", "Size of the evidence store.", nil, func() float64 { return float64(c.evidence.Bytes()) }),
+		gauge("evidence_bytes", "Size of the evidence store.", prometheus.Labels{"log": "kept"}, func() float64 { return float64(c.evidence.Bytes(intake.KeptLog)) }),
+		gauge("evidence_bytes", "Size of the evidence store.", prometheus.Labels{"log": "raw"}, func() float64 { return float64(c.evidence.Bytes(intake.RawLog)) }),
 	)
 	for _, class := range []intake.Class{intake.Held, intake.Sample} {
 		l := prometheus.Labels{"class": string(class)}

@@ -13,6 +13,10 @@ import (
 // minQuarantine is the smallest useful quarantine: some of the largest messages.
 const minQuarantine = 4 << 20
 
+// minRawRetention is the shortest useful retention: what came a day ago may
+// still have to be re-timed or looked at.
+const minRawRetention = 24 * time.Hour
+
 // Validate reports every fault of meaning, a line each; c has its defaults.
 func (c Config) Validate() error {
 	var errs []error
@@ -100,6 +104,9 @@ func (s Series) validate(bad func(key, format string, args ...any)) {
 func (c Config) validateLimits(bad func(key, format string, args ...any)) {
 	if c.Flush.Interval > 10*time.Second {
 		bad("flush.interval", "%s is too long: acknowledgements would come after the gateways send again; at most 10s", c.Flush.Interval)
+	}
+	if r := c.Evidence.RawRetention; r < 0 || r > 0 && r < minRawRetention {
+		bad("evidence.raw_retention", "%s is too short: at least 24h, or 0s to keep raw evidence for ever", r)
 	}
 	if c.Quarantine.MaxBytes < minQuarantine {
 		bad("quarantine.max_size", "%d bytes is too small: at least 4MiB", c.Quarantine.MaxBytes)

@@ -34,7 +34,7 @@ func BenchmarkIngest(b *testing.B) {
 func benchmarkIngest(b *testing.B, blocks int) {
 	w := newWorld(b)
 	null := &nullSeries{}
-	w.p.Series, w.p.Evidence, w.p.Records = null, w.log.Log, w.records
+	w.p.Series, w.p.Evidence, w.p.Records = null, w.log.Store, w.records
 	w.p.cfg.Interval = 50 * time.Millisecond
 	w.p.Send = func(string, []byte) {}
 	const gateways = 100

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"yunhe/collector/internal/evidencestore"
 	"yunhe/collector/internal/intake"
 	"yunhe/collector/internal/quarantine"
 	store "yunhe/collector/internal/records"
@@ -135,12 +136,13 @@ func (b book) Enrolled(g intake.Gateway) bool {
 	return false
 }
 
-// watchedLog is a seglog that knows which entries it has confirmed.
+// watchedLog is an evidence store that knows which entries it has confirmed.
 type watchedLog struct {
-	*seglog.Log
+	*evidencestore.Store
 	mu       sync.Mutex
 	buffered []evidence.Hash
 	durable  map[evidence.Hash]bool
+	at       map[evidence.Hash]intake.Place
 	mine     bool // it saw every append
 }
 
@@ -150,17 +152,19 @@ func (l *watchedLog) isDurable(h evidence.Hash) bool {
 	return l.durable[h]
 }
 
-func (l *watchedLog) AppendBuffered(b []byte) (seglog.Position, error) {
+func (l *watchedLog) Append(log intake.Log, b []byte) (intake.Place, error) {
 	e, err := evidence.Parse(b)
 	if err != nil {
-		return seglog.Position{}, err
+		return intake.Place{}, err
 	}
 	l.buffered = append(l.buffered, e.Hash)
-	return l.Log.AppendBuffered(b)
+	at, err := l.Store.Append(log, b)
+	l.at[e.Hash] = at
+	return at, err
 }
 
 func (l *watchedLog) Commit() error {
-	if err := l.Log.Commit(); err != nil {
+	if err := l.Store.Commit(); err != nil {
 		return err
 	}
 	l.mu.Lock()
@@ -234,13 +238,19 @@ func newWorld(t testing.TB) *world {
 
 func newWorldAt(t testing.TB, dir string, fs seglog.FS) *world {
 	t.Helper()
+	return newWorldOf(t, dir, fs, 64<<20)
+}
+
+// newWorldOf is a world whose evidence lies in segments of a size.
+func newWorldOf(t testing.TB, dir string, fs seglog.FS, segment int64) *world {
+	t.Helper()
 	w := &world{t: t, now: start, keys: book{}, alias: map[string]string{}, signed: map[string]evidence.Entry{}, series: newFakeSeries()}
 	w.series.before = w.mustBeDurable
-	log, _, err := seglog.Open(seglog.Options{Dir: filepath.Join(dir, "evidence"), Name: "evidence", FS: fs})
+	log, err := evidencestore.Open(evidencestore.Options{Dir: dir, FS: fs, SegmentBytes: segment})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.log = &watchedLog{Log: log, durable: map[evidence.Hash]bool{}, mine: log.Bytes() == 0}
+	w.log = &watchedLog{Store: log, durable: map[evidence.Hash]bool{}, at: map[evidence.Hash]intake.Place{}, mine: log.Bytes(intake.KeptLog) == 0}
 	w.kept, err = quarantine.Open(quarantine.Options{Dir: filepath.Join(dir, "quarantine"), FS: fs, MaxBytes: 8 << 20, MaxEntries: 1000, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -251,7 +261,7 @@ func newWorldAt(t testing.TB, dir string, fs seglog.FS) *world {
 	}
 	t.Cleanup(func() { w.records.Close(); w.kept.Close(); log.Close() })
 	w.p, err = New(Config{Sites: []string{"tz"}, Entries: 500, Interval: 10 * time.Millisecond, Queue: 4096, Workers: 2}, Deps{
-		Keys: w.keys, Evidence: w.log, Series: w.series, Records: orderedRecords{w.records, w}, Clocks: w.records, Quarantine: w.kept,
+		Keys: w.keys, Evidence: w.log, Series: w.series, Records: orderedRecords{w.records, w}, Clocks: w.records, Retention: w.records, Quarantine: w.kept,
 		Send: w.receive, Now: func() time.Time { return w.now }, Logger: slog.New(slog.DiscardHandler),
 		Alias: func(s, g, d string) (string, string, string) {
 			if to, ok := w.alias[s+"/"+g+"/"+d]; ok {

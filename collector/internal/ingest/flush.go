@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"yunhe/collector/internal/intake"
-	"yunhe/internal/seglog"
 	"yunhe/internal/series"
 	"yunhe/internal/sparkplug"
 )
@@ -63,16 +62,16 @@ func (p *Pipeline) flush(ctx context.Context, batch []*arrival) error {
 }
 
 // storeEvidence appends the signed bytes of every accepted entry and syncs
-// once. After a failure all are appended again: the log may then hold an entry
+// each log once. After a failure all are appended again: the log may then hold an entry
 // twice, the records index one of them.
-func (p *Pipeline) storeEvidence(ctx context.Context, accepted []*arrival) (map[*arrival]seglog.Position, error) {
-	at := make(map[*arrival]seglog.Position, len(accepted))
+func (p *Pipeline) storeEvidence(ctx context.Context, accepted []*arrival) (map[*arrival]intake.Place, error) {
+	at := make(map[*arrival]intake.Place, len(accepted))
 	if len(accepted) == 0 {
 		return at, nil
 	}
 	return at, p.retry(ctx, "evidence", func() error {
 		for _, a := range accepted {
-			pos, err := p.Evidence.AppendBuffered(a.entry.Bytes)
+			pos, err := p.Evidence.Append(logOf(a), a.entry.Bytes)
 			if err != nil {
 				_ = p.Evidence.Commit() // clears the failure for the next try
 				return err
@@ -157,7 +156,7 @@ func keepRows(rows []series.Row, owner []*arrival, rejected []series.Rejected) [
 }
 
 // finish turns the plan into what the records transaction writes.
-func (p *Pipeline) finish(pl *plan, at map[*arrival]seglog.Position) {
+func (p *Pipeline) finish(pl *plan, at map[*arrival]intake.Place) {
 	slots := map[intake.Slot]bool{}
 	pl.flush.Entries = make([]intake.Entry, 0, len(pl.accepted))
 	for _, a := range pl.accepted {

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -26,6 +27,14 @@ type gateway struct {
 	defSite       string
 	defGateway    string
 	prevJID, pseq uint64
+	journalName   string // raw, if empty
+}
+
+// journal is another journal of the same gateway, with a jid of its own.
+func (g *gateway) journal(name string, jid uint64) *gateway {
+	o := *g
+	o.journalName, o.jid, o.jseq, o.prev = name, jid, 0, evidence.Hash{}
+	return &o
 }
 
 func (w *world) gateway(id string, seed byte) *gateway {
@@ -92,7 +101,7 @@ func (g *gateway) event(ev evidence.Event) intake.Message {
 
 // epoch starts the journal.
 func (g *gateway) epoch() intake.Message {
-	return g.event(evidence.Epoch{Site: g.site, Gateway: g.id, Journal: "raw", Agent: "1.0", PrevJID: g.prevJID, PrevJSeq: g.pseq,
+	return g.event(evidence.Epoch{Site: g.site, Gateway: g.id, Journal: cmp.Or(g.journalName, "raw"), Agent: "1.0", PrevJID: g.prevJID, PrevJSeq: g.pseq,
 		PrevHash: func() (h evidence.Hash) {
 			if g.prevJID != 0 {
 				h[0] = 1

@@ -31,6 +31,9 @@ type Config struct {
 	Interval time.Duration
 	Queue    int // messages that may wait
 	Workers  int // that decode and verify
+	// RawRetention is how long raw batches stay in the evidence store after
+	// they were stored; 0: for ever.
+	RawRetention time.Duration
 }
 
 // Deps are what the pipeline works with.
@@ -40,6 +43,7 @@ type Deps struct {
 	Series     Series
 	Records    Records
 	Clocks     Clocks
+	Retention  Retention
 	Quarantine Quarantine
 	// Send publishes a command; it may be lost, and must not block for long.
 	Send func(topic string, payload []byte)
@@ -210,6 +214,7 @@ func (p *Pipeline) store(ctx context.Context) error {
 		if err := p.flush(ctx, batch); err != nil {
 			return err
 		}
+		p.evict(ctx)
 		clear(batch) // so that payloads are freed while the queue is quiet
 	}
 }

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"yunhe/collector/internal/evidencestore"
 	"yunhe/collector/internal/intake"
 	"yunhe/collector/internal/quarantine"
 	"yunhe/internal/evidence"
@@ -53,6 +55,15 @@ func (r *memRecords) Epoch(_ context.Context, of intake.Gateway, jid uint64) (*i
 	return &intake.Epoch{Of: of, JID: jid}, nil
 }
 
+func (r *memRecords) epochID(jid uint64) int64 {
+	for key, e := range r.epochs {
+		if key.jid == jid {
+			return e.ID
+		}
+	}
+	return 0
+}
+
 func (r *memRecords) SeenHash(_ context.Context, id int64, jseq uint64) (evidence.Hash, bool, error) {
 	e, ok := r.seen[id][jseq]
 	return e.Hash, ok, nil
@@ -74,12 +85,12 @@ func (r *memRecords) Successor(context.Context, intake.Gateway, uint64, uint64) 
 // dying is an evidence store whose first failure ends the context: the power
 // is gone, nobody tries again.
 type dying struct {
-	*seglog.Log
+	*evidencestore.Store
 	cancel func()
 }
 
-func (d dying) AppendBuffered(b []byte) (seglog.Position, error) {
-	at, err := d.Log.AppendBuffered(b)
+func (d dying) Append(log intake.Log, b []byte) (intake.Place, error) {
+	at, err := d.Store.Append(log, b)
 	if err != nil {
 		d.cancel()
 	}
@@ -87,7 +98,7 @@ func (d dying) AppendBuffered(b []byte) (seglog.Position, error) {
 }
 
 func (d dying) Commit() error {
-	err := d.Log.Commit()
+	err := d.Store.Commit()
 	if err != nil {
 		d.cancel()
 	}
@@ -103,12 +114,12 @@ type powerRun struct {
 
 const powerDir = "/state"
 
-func runUntilPowerCut(t *testing.T, fs *crashfs.FS) powerRun {
+func runUntilPowerCut(t *testing.T, fs seglog.FS, crashed func() bool) powerRun {
 	t.Helper()
 	r := powerRun{records: newMemRecords()}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	log, _, err := seglog.Open(seglog.Options{Dir: powerDir + "/evidence", Name: "evidence", FS: fs, SegmentBytes: 4096})
+	log, err := evidencestore.Open(evidencestore.Options{Dir: powerDir, FS: fs, SegmentBytes: 4096})
 	if err != nil {
 		return r
 	}
@@ -142,20 +153,21 @@ func runUntilPowerCut(t *testing.T, fs *crashfs.FS) powerRun {
 	}
 	w.p, w.d = p, newDecoder(p)
 	g := w.enrolled("gw-1", 1)
-	flushes := [][]intake.Message{g.begin()}
+	boundary := g.journal("boundary", 5000)
+	flushes := [][]intake.Message{append(g.begin(), boundary.begin()...)}
 	for i := range 4 {
 		at := start.Add(time.Duration(i) * 10 * time.Second)
 		e := g.entry(at)
 		body, _ := e.Detached()
 		wrong := g.message(g.session.DeviceData("meter-9", e.Content.Readings, body, false, start))
-		flushes = append(flushes, []intake.Message{g.batch(at.Add(time.Second)), wrong, g.batch(at.Add(2 * time.Second))})
+		flushes = append(flushes, []intake.Message{g.batch(at.Add(time.Second)), wrong, g.batch(at.Add(2 * time.Second)), boundary.batch(at)})
 	}
 	for _, ms := range flushes {
 		batch := make([]*arrival, len(ms))
 		for i, m := range ms {
 			batch[i] = w.d.decode(job{Message: m})
 		}
-		if p.flush(ctx, batch) != nil || fs.Crashed() {
+		if p.flush(ctx, batch) != nil || crashed() {
 			break
 		}
 	}
@@ -168,9 +180,21 @@ func runUntilPowerCut(t *testing.T, fs *crashfs.FS) powerRun {
 // was rejected is in quarantine.
 func TestPowerCut(t *testing.T) {
 	whole := crashfs.New()
-	all := runUntilPowerCut(t, whole)
-	if all.acked.Len() != 10 || all.reject.Len() != 4 {
+	all := runUntilPowerCut(t, whole, whole.Crashed)
+	if all.acked.Len() != 16 || all.reject.Len() != 4 {
 		t.Fatalf("without a power cut: acked %s, rejected %s", all.acked, all.reject)
+	}
+	raw := 0
+	for id, numbers := range all.records.seen {
+		for n, e := range numbers {
+			if (e.At.Log == intake.RawLog) != (id == 1 && n > 2) {
+				t.Errorf("entry %d:%d lies in log %d", e.Epoch.JID, n, e.At.Log)
+			}
+			raw += int(e.At.Log)
+		}
+	}
+	if raw != 8 {
+		t.Fatalf("%d entries in the raw log", raw)
 	}
 	total := whole.Ops()
 	if total < 20 {
@@ -179,7 +203,7 @@ func TestPowerCut(t *testing.T) {
 	for n := 1; n <= total; n++ {
 		fs := crashfs.New()
 		fs.CrashAt(n)
-		r := runUntilPowerCut(t, fs)
+		r := runUntilPowerCut(t, fs, fs.Crashed)
 		for i, policy := range crashfs.Policies(2) {
 			if err := checkAfter(fs.PowerCut(policy), r); err != nil {
 				t.Errorf("operation %d of %d, policy %d: %v", n, total, i, err)
@@ -189,7 +213,7 @@ func TestPowerCut(t *testing.T) {
 }
 
 func checkAfter(fs *crashfs.FS, r powerRun) error {
-	log, _, err := seglog.Open(seglog.Options{Dir: powerDir + "/evidence", Name: "evidence", FS: fs, SegmentBytes: 4096})
+	log, err := evidencestore.Open(evidencestore.Options{Dir: powerDir, FS: fs, SegmentBytes: 4096})
 	if err != nil {
 		return err
 	}
@@ -202,7 +226,7 @@ func checkAfter(fs *crashfs.FS, r powerRun) error {
 	var lost error
 	r.acked.Each(func(jid, lo, hi uint64) bool {
 		for n := lo; n <= hi; n++ {
-			e := r.records.seen[1][n]
+			e := r.records.seen[r.records.epochID(jid)][n]
 			b, err := log.ReadAt(e.At)
 			if err != nil {
 				lost = errors.Join(lost, fmt.Errorf("acknowledged entry %d:%d is lost: %w", jid, n, err))
@@ -226,12 +250,31 @@ func checkAfter(fs *crashfs.FS, r powerRun) error {
 	return lost
 }
 
-// TestPowerCutNoticesAMissingSync: the test above is able to fail.
+// unsynced is a disk that syncs no file of one directory.
+type unsynced struct {
+	seglog.FS
+	dir string
+}
+
+func (u unsynced) Open(path string, flag int) (seglog.File, error) {
+	f, err := u.FS.Open(path, flag)
+	if err == nil && strings.Contains(path, u.dir) {
+		f = unsyncedFile{f}
+	}
+	return f, err
+}
+
+type unsyncedFile struct{ seglog.File }
+
+func (unsyncedFile) Sync() error { return nil }
+
+// TestPowerCutNoticesAMissingSync: the test above is able to fail, for each log.
 func TestPowerCutNoticesAMissingSync(t *testing.T) {
-	fs := crashfs.New()
-	fs.IgnoreSync(func(string) bool { return true })
-	r := runUntilPowerCut(t, fs)
-	if err := checkAfter(fs.PowerCut(crashfs.Forget()), r); err == nil {
-		t.Error("with every sync ignored nothing is missed")
+	for _, dir := range []string{"/evidence/", "/evidence-raw/", "/quarantine/"} {
+		fs := crashfs.New()
+		r := runUntilPowerCut(t, unsynced{fs, dir}, fs.Crashed)
+		if err := checkAfter(fs.PowerCut(crashfs.Forget()), r); err == nil {
+			t.Errorf("with every sync of %s ignored nothing is missed", dir)
+		}
 	}
 }

@@ -29,7 +29,8 @@ type state struct {
 	noAnchor    map[bootKey]bool
 	nodes       map[intake.Gateway]bool // shown although not enrolled
 	limits      map[string]limit
-	retime      bool // entries may wait whose boot has an anchor
+	retime      bool      // entries may wait whose boot has an anchor
+	evicted     time.Time // when old raw evidence was last looked for
 }
 
 type epochKey struct {

@@ -7,7 +7,6 @@ import (
 
 	"yunhe/collector/internal/intake"
 	"yunhe/internal/evidence"
-	"yunhe/internal/seglog"
 	"yunhe/internal/series"
 )
 
@@ -19,11 +18,13 @@ type Keys interface {
 }
 
 // Evidence is where signed bytes are kept. Bytes appended are on disk once
-// Commit has returned nil.
+// Commit has returned nil. RemoveRaw deletes a segment of the raw log for good;
+// the one written to stays, and gone is false.
 type Evidence interface {
-	AppendBuffered(data []byte) (seglog.Position, error)
+	Append(log intake.Log, data []byte) (intake.Place, error)
 	Commit() error
-	ReadAt(seglog.Position) ([]byte, error)
+	ReadAt(intake.Place) ([]byte, error)
+	RemoveRaw(segment uint64) (gone bool, err error)
 }
 
 // Series takes rows. An error means nothing may be assumed stored.
@@ -45,6 +46,15 @@ type Clocks interface {
 	Anchor(ctx context.Context, of intake.Gateway, boot [16]byte) (intake.Anchor, bool, error)
 	Untimed(ctx context.Context, limit int) ([]intake.Retime, error)
 	Successor(ctx context.Context, of intake.Gateway, prev, jid uint64) (uint64, error)
+}
+
+// Retention knows how old the segments of the raw log are.
+type Retention interface {
+	// StaleRaw returns up to limit segments, oldest first, that got no entry
+	// since a time.
+	StaleRaw(ctx context.Context, since time.Time, limit int) ([]uint64, error)
+	// ForgetRaw notes that segments are deleted.
+	ForgetRaw(ctx context.Context, segments []uint64) error
 }
 
 // Quarantine keeps refused messages, on disk when Put returns nil; fresh is

@@ -46,12 +46,27 @@ type Epoch struct {
 	PrevJID, PrevJSeq uint64
 }
 
+// Log names one of the two logs of the evidence store.
+type Log uint8
+
+// The logs. An entry of which it is not known that it is a raw batch is kept.
+const (
+	KeptLog Log = iota // never deleted
+	RawLog             // batches of raw journals, kept for a time
+)
+
+// Place is where the signed bytes of an entry lie in the evidence store.
+type Place struct {
+	Log Log
+	seglog.Position
+}
+
 // Entry is one stored entry.
 type Entry struct {
 	Epoch       *Epoch
 	JSeq        uint64
 	Hash        evidence.Hash
-	At          seglog.Position
+	At          Place
 	ClockFailed bool // waits to be re-timed
 	Boot        [16]byte
 }
@@ -109,7 +124,7 @@ type Retime struct {
 	Boot [16]byte
 	JID  uint64
 	JSeq uint64
-	At   seglog.Position
+	At   Place
 }
 
 // Flush is what one records transaction writes: all of it or nothing.

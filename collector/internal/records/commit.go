@@ -176,9 +176,12 @@ func (w *flush) epoch(e *intake.Epoch) error {
 
 func (w *flush) entries(f *intake.Flush) error {
 	add := w.tx.StmtContext(w.ctx, w.stmts.addSeen)
+	if err := w.rawSegments(f); err != nil {
+		return err
+	}
 	for i := range f.Entries {
 		e := &f.Entries[i]
-		if _, err := add.ExecContext(w.ctx, e.Epoch.ID, int64(e.JSeq), e.Hash[:], int64(e.At.Segment), e.At.Offset); err != nil {
+		if _, err := add.ExecContext(w.ctx, e.Epoch.ID, int64(e.JSeq), e.Hash[:], int64(e.At.Segment), e.At.Offset, e.At.Log); err != nil {
 			return fmt.Errorf("index entry %d:%d of %s: %w", e.Epoch.JID, e.JSeq, e.Epoch.Of, err)
 		}
 		if !e.ClockFailed {
@@ -188,7 +191,7 @@ func (w *flush) entries(f *intake.Flush) error {
 		if err != nil {
 			return err
 		}
-		if err := w.exec(w.stmts.addUntimed, g.id, e.Boot[:], int64(e.Epoch.JID), int64(e.JSeq), int64(e.At.Segment), e.At.Offset); err != nil {
+		if err := w.exec(w.stmts.addUntimed, g.id, e.Boot[:], int64(e.Epoch.JID), int64(e.JSeq), int64(e.At.Segment), e.At.Offset, e.At.Log); err != nil {
 			return fmt.Errorf("note untimed entry: %w", err)
 		}
 	}

@@ -139,7 +139,7 @@ func (s *Store) Anchor(ctx context.Context, of intake.Gateway, boot [16]byte) (a
 // Untimed returns up to limit entries that wait to be re-timed and whose boot
 // has an anchor.
 func (s *Store) Untimed(ctx context.Context, limit int) ([]intake.Retime, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT g.site, g.gateway, u.boot, u.jid, u.jseq, u.segment, u.offset
+	rows, err := s.reader.QueryContext(ctx, `SELECT g.site, g.gateway, u.boot, u.jid, u.jseq, u.segment, u.offset, u.log
 		FROM boots b JOIN untimed u ON u.gateway = b.gateway AND u.boot = b.boot
 		JOIN gateways g ON g.id = u.gateway LIMIT ?`, limit)
 	if err != nil {
@@ -151,7 +151,7 @@ func (s *Store) Untimed(ctx context.Context, limit int) ([]intake.Retime, error)
 		var r intake.Retime
 		var boot []byte
 		var jid, jseq, segment int64
-		if err := rows.Scan(&r.Of.Site, &r.Of.Gateway, &boot, &jid, &jseq, &segment, &r.At.Offset); err != nil {
+		if err := rows.Scan(&r.Of.Site, &r.Of.Gateway, &boot, &jid, &jseq, &segment, &r.At.Offset, &r.At.Log); err != nil {
 			return nil, fmt.Errorf("look up untimed entries: %w", err)
 		}
 		copy(r.Boot[:], boot)

@@ -22,10 +22,13 @@ import (
 )
 
 // schemaVersion is raised with every change of schema.sql.
-const schemaVersion = 1
+const schemaVersion = 2
 
 //go:embed schema.sql
 var schema string
+
+//go:embed upgrade2.sql
+var upgrade2 string
 
 // saveEvery is how often the last-seen time of a gateway and the newest
 // reading of a device reach the disk: they change with every message and
@@ -103,16 +106,20 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 	return s.loadDevices(ctx)
 }
 
-// migrate creates the schema, or refuses a file of another version.
+// migrate creates the schema or brings it up to date, and refuses the file of
+// a later program.
 func (s *Store) migrate(ctx context.Context) error {
 	var version int
 	if err := s.writer.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 		return err
 	}
+	steps := schema
 	switch version {
 	case schemaVersion:
 		return nil
 	case 0:
+	case 1:
+		steps = upgrade2
 	default:
 		return fmt.Errorf("the file has schema version %d, this program knows %d: start the program that wrote it", version, schemaVersion)
 	}
@@ -121,7 +128,7 @@ func (s *Store) migrate(ctx context.Context) error {
 		return err
 	}
 	defer tx.Rollback() // no effect once committed
-	if _, err := tx.ExecContext(ctx, schema); err != nil {
+	if _, err := tx.ExecContext(ctx, steps); err != nil {
 		return fmt.Errorf("create schema: %w", err)
 	}
 	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", schemaVersion)); err != nil {

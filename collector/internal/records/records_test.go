@@ -96,7 +96,7 @@ func definition(serial string) intake.Definition {
 func flushOf(e *intake.Epoch, jseqs ...uint64) *intake.Flush {
 	f := &intake.Flush{}
 	for _, n := range jseqs {
-		f.Entries = append(f.Entries, intake.Entry{Epoch: e, JSeq: n, Hash: evidence.Hash{byte(n)}, At: seglog.Position{Segment: 1, Offset: int64(n)}})
+		f.Entries = append(f.Entries, intake.Entry{Epoch: e, JSeq: n, Hash: evidence.Hash{byte(n)}, At: intake.Place{Position: seglog.Position{Segment: 1, Offset: int64(n)}}})
 		e.Seen.Add(e.JID, n)
 	}
 	return f
@@ -258,7 +258,7 @@ func TestUntimed(t *testing.T) {
 	if got, ok, err := s.Anchor(t.Context(), gw, boot); err != nil || !ok || got != a {
 		t.Errorf("anchor %v %v %v", got, ok, err)
 	}
-	want := []intake.Retime{{Of: gw, Boot: boot, JID: 5, JSeq: 1, At: seglog.Position{Segment: 1, Offset: 1}}}
+	want := []intake.Retime{{Of: gw, Boot: boot, JID: 5, JSeq: 1, At: intake.Place{Position: seglog.Position{Segment: 1, Offset: 1}}}}
 	got, err := s.Untimed(t.Context(), 10)
 	if d := cmp.Diff(want, got); d != "" || err != nil {
 		t.Fatalf("untimed %v (-want +got):\n%s", err, d)

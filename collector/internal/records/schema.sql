@@ -1,4 +1,4 @@
--- The records of a collector, schema version 1. Times are milliseconds since
+-- The records of a collector, schema version 2. Times are milliseconds since
 -- 1970, UTC. Numbers of epochs and entries are below 2^53.
 
 CREATE TABLE gateways (
@@ -62,8 +62,17 @@ CREATE TABLE seen (
   hash    BLOB NOT NULL,
   segment INTEGER NOT NULL,
   offset  INTEGER NOT NULL,
+  log     INTEGER NOT NULL DEFAULT 0, -- 0 kept, 1 raw
   PRIMARY KEY (epoch, jseq)
 ) STRICT, WITHOUT ROWID;
+
+-- The segments of the raw log, with the time when each last got an entry. A
+-- segment that is deleted leaves here; its numbers stay in seen, with places
+-- that hold nothing any more.
+CREATE TABLE raw_segments (
+  segment INTEGER PRIMARY KEY,
+  newest  INTEGER NOT NULL
+) STRICT;
 
 -- 15-minute slots of a device whose counters were touched since their
 -- intervals were made.
@@ -102,5 +111,6 @@ CREATE TABLE untimed (
   jseq    INTEGER NOT NULL,
   segment INTEGER NOT NULL,
   offset  INTEGER NOT NULL,
+  log     INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (gateway, boot, jid, jseq)
 ) STRICT, WITHOUT ROWID;

@@ -13,6 +13,7 @@ type statements struct {
 	addGateway, saveGateway, addDevice, saveDevice       *sql.Stmt
 	addDefinition, addEpoch, saveEpoch, addSeen          *sql.Stmt
 	addDirty, addEvent, addBoot, addUntimed, dropUntimed *sql.Stmt
+	addRaw                                               *sql.Stmt
 }
 
 func (st *statements) prepare(ctx context.Context, db *sql.DB) error {
@@ -31,11 +32,13 @@ func (st *statements) prepare(ctx context.Context, db *sql.DB) error {
 		{&st.addEpoch, `INSERT INTO epochs (gateway, jid) VALUES (?, ?)
 			ON CONFLICT DO UPDATE SET jid = excluded.jid RETURNING id`},
 		{&st.saveEpoch, `UPDATE epochs SET journal = ?, prev_jid = ?, prev_jseq = ?, seen = ?, held = ?, lost = ?, missing = ? WHERE id = ?`},
-		{&st.addSeen, `INSERT INTO seen (epoch, jseq, hash, segment, offset) VALUES (?, ?, ?, ?, ?)`},
+		{&st.addSeen, `INSERT INTO seen (epoch, jseq, hash, segment, offset, log) VALUES (?, ?, ?, ?, ?, ?)`},
 		{&st.addDirty, `INSERT OR IGNORE INTO dirty (device, slot) VALUES (?, ?)`},
 		{&st.addEvent, `INSERT INTO events (gateway, at, type, jid, jseq, text, alarm) VALUES (?, ?, ?, ?, ?, ?, ?)`},
 		{&st.addBoot, `INSERT OR IGNORE INTO boots (gateway, boot, mono_ms, wall_ms) VALUES (?, ?, ?, ?)`},
-		{&st.addUntimed, `INSERT OR IGNORE INTO untimed (gateway, boot, jid, jseq, segment, offset) VALUES (?, ?, ?, ?, ?, ?)`},
+		{&st.addUntimed, `INSERT OR IGNORE INTO untimed (gateway, boot, jid, jseq, segment, offset, log) VALUES (?, ?, ?, ?, ?, ?, ?)`},
+		{&st.addRaw, `INSERT INTO raw_segments (segment, newest) VALUES (?, ?)
+			ON CONFLICT DO UPDATE SET newest = max(newest, excluded.newest)`},
 		{&st.dropUntimed, `DELETE FROM untimed WHERE gateway = ? AND boot = ? AND jid = ? AND jseq = ?`},
 	} {
 		s, err := db.PrepareContext(ctx, p.sql)
