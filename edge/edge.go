@@ -142,6 +142,9 @@ func (a *Agent) fillDeps() error {
 		if err != nil {
 			return fmt.Errorf("open clock: %w", err)
 		}
+		if err := source.Readable(); err != nil {
+			a.deps.Logger.Error("the clock counts as unsynchronised", "error", err)
+		}
 		a.deps.Clock = source
 	}
 	return nil

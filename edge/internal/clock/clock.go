@@ -83,6 +83,7 @@ const (
 // Observe takes the two clocks as read together. It reports a step when the
 // wall clock moved further from the monotonic one than slewing explains.
 func (d *StepDetector) Observe(wall time.Time, mono time.Duration) (Step, bool) {
+	wall = wall.Round(0) // without Go's monotonic reading, which Sub would prefer
 	defer func() { d.wall, d.mono, d.seen = wall, mono, true }()
 	if !d.seen || mono < d.mono {
 		return Step{}, false

@@ -79,6 +79,16 @@ func (s *Source) Clock() telemetry.Clock {
 	return telemetry.Clock{State: state, Offset: offset, BootID: s.bootID, Mono: sinceBoot()}
 }
 
+// Readable fails where the kernel's clock state is hidden: then the state can
+// never be S, and a collector takes every time for doubtful.
+func (s *Source) Readable() error {
+	var tx unix.Timex
+	if _, err := unix.Adjtimex(&tx); err != nil {
+		return fmt.Errorf("read clock state (adjtimex): %w; allow this call, in a systemd unit by leaving out ProtectClock=, which blocks reading too", err)
+	}
+	return nil
+}
+
 // mark writes the marker. Failing costs state R after a restart, no more.
 func (s *Source) mark() {
 	if s.opts.Marker == "" {

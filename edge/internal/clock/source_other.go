@@ -36,6 +36,9 @@ func Open(Options) (*Source, error) {
 // Now returns the wall time in UTC.
 func (s *Source) Now() time.Time { return time.Now().UTC() }
 
+// Readable returns nil: there is nothing to read.
+func (s *Source) Readable() error { return nil }
+
 // Clock returns state U.
 func (s *Source) Clock() telemetry.Clock {
 	return telemetry.Clock{State: telemetry.Unsynchronised, BootID: s.bootID, Mono: time.Since(s.start)}
