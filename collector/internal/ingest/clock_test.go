@@ -4,7 +4,9 @@ import (
 	"testing"
 	"time"
 
+	"yunhe/collector/internal/intake"
 	"yunhe/internal/evidence"
+	"yunhe/internal/sparkplug"
 	"yunhe/internal/telemetry"
 )
 
@@ -93,5 +95,68 @@ func TestSlots(t *testing.T) {
 		if first != at(want[0]) || two && len(want) > 1 && second != at(want[1]) || !two && len(want) > 1 {
 			t.Errorf("%s: %d %d %v", in, first, second, two)
 		}
+	}
+}
+
+// TestClockOfAGateway: what the list says of a gateway's clock is the newest
+// news, not what history or a replay says, in whatever order they come.
+func TestClockOfAGateway(t *testing.T) {
+	w := newWorld(t)
+	g := w.enrolled("gw-1", 1)
+	w.deliver(g.begin()...)
+	shown := func(want string) {
+		t.Helper()
+		gws, err := w.records.Gateways(t.Context(), scopeAll)
+		if err != nil || len(gws) != 1 || gws[0].ClockState != want {
+			t.Errorf("shown %+v, %v; want clock %s", gws, err, want)
+		}
+	}
+	entry := func(state telemetry.ClockState, recorded time.Time) intake.Message {
+		g.clock.State = state
+		return g.batch(recorded)
+	}
+	status := func(state telemetry.ClockState) intake.Message {
+		return g.message(g.session.NodeData(sparkplug.Status{KeyID: g.key.Public().ID().String(), Version: "1.0", ClockState: state}, w.now))
+	}
+	shown("S") // of the epoch, recorded now
+	w.deliver(status(telemetry.Informative))
+	shown("I")
+	w.deliver(entry(telemetry.Synchronised, start.Add(-time.Hour)))
+	shown("I") // history
+	w.now = start.Add(time.Minute)
+	w.deliver(status(telemetry.Informative), entry(telemetry.Synchronised, start.Add(30*time.Second)))
+	shown("I") // recorded before the status
+	w.deliver(entry(telemetry.Synchronised, start.Add(30*time.Second)))
+	shown("I") // the same, in another flush
+	w.now = start.Add(2 * time.Minute)
+	w.deliver(entry(telemetry.Synchronised, w.now.Add(-time.Second)), entry(telemetry.Relative, w.now.Add(-20*time.Second)))
+	shown("S") // live ones, the newest of them
+	w.deliver(entry(telemetry.Unsynchronised, time.Date(1970, 1, 1, 0, 0, 9, 0, time.UTC)))
+	shown("S")
+	w.deliver(entry(telemetry.Relative, w.now.Add(30*time.Second)))
+	shown("R") // a clock that is ahead
+	w.now = w.now.Add(time.Second)
+	w.deliver(status(telemetry.Unsynchronised))
+	shown("U") // does not hide what comes later
+}
+
+// TestReplayShowsNoLife: a message from the quarantine does not make a gateway
+// that is away seem present.
+func TestReplayShowsNoLife(t *testing.T) {
+	w := newWorld(t)
+	g := w.enrolled("gw-1", 1)
+	w.deliver(g.begin()...)
+	m := g.batch(start)
+	w.deliver(g.message(g.session.NodeDeath(w.now)))
+	w.now = start.Add(time.Hour)
+	m.At = w.now
+	a := w.d.decode(job{Message: m, done: make(chan Result, 1)})
+	if err := w.p.flush(t.Context(), []*arrival{a}); err != nil {
+		t.Fatal(err)
+	}
+	w.want([]*arrival{a}, Stored)
+	gws, err := w.records.Gateways(t.Context(), scopeAll)
+	if err != nil || gws[0].Online || !gws[0].LastSeen.Equal(start) {
+		t.Errorf("shown %+v, %v", gws[0], err)
 	}
 }

@@ -175,8 +175,8 @@ func (p *Pipeline) finish(pl *plan, at map[*arrival]intake.Place) {
 		for _, s := range a.slots {
 			slots[s] = true
 		}
-		if st := p.seen(pl, a); st != nil && !a.At.Before(st.Seen) {
-			st.ClockState, st.Offset = c.Clock.State.String(), c.Clock.Offset
+		if st := p.seen(pl, a); st != nil {
+			clockNews(st, a)
 		}
 		pl.reply(a.node).ack.Add(c.JID, c.JSeq)
 	}

@@ -8,6 +8,7 @@ import (
 	"yunhe/collector/internal/intake"
 	"yunhe/internal/evidence"
 	"yunhe/internal/sparkplug"
+	"yunhe/internal/telemetry"
 )
 
 // replayEvery is how often one gateway is asked to send what is missing.
@@ -28,10 +29,8 @@ func (p *Pipeline) takeStatus(ctx context.Context, pl *plan, a *arrival) error {
 		return nil
 	}
 	s := a.status
-	st.Told, st.Version, st.Backlog, st.Offset = true, s.Version, s.Backlog, s.ClockOffset
-	if s.ClockState.Valid() {
-		st.ClockState = s.ClockState.String()
-	}
+	st.Told, st.Version, st.Backlog = true, s.Version, s.Backlog
+	noteState(st, s.ClockState, s.ClockOffset, a.At)
 	if s.LastError != "" {
 		st.Error = s.LastError
 	}
@@ -42,7 +41,34 @@ func (p *Pipeline) takeStatus(ctx context.Context, pl *plan, a *arrival) error {
 	return p.findGaps(ctx, pl, a, of)
 }
 
-// seen notes that a node was heard of; nil if it is one too many.
+// liveWithin is how long after it was recorded an entry still says how the
+// gateway is now; an older one is history.
+const liveWithin = time.Minute
+
+// clockNews takes the state of a gateway's clock from an entry that was
+// recorded just now. One whose clock is not set cannot be told from history;
+// its gateway says in its status how it is.
+func clockNews(st *intake.Status, a *arrival) {
+	c := &a.entry.Content
+	if a.At.Sub(c.Recorded).Abs() > liveWithin {
+		return
+	}
+	at := c.Recorded
+	if at.After(a.At) {
+		at = a.At // a clock that is ahead wins nothing
+	}
+	noteState(st, c.Clock.State, c.Clock.Offset, at)
+}
+
+// noteState keeps the newest state of a clock.
+func noteState(st *intake.Status, state telemetry.ClockState, offset *time.Duration, at time.Time) {
+	if state.Valid() && !at.Before(st.ClockAt) {
+		st.ClockState, st.Offset, st.ClockAt = state.String(), offset, at
+	}
+}
+
+// seen notes that a node was heard of, which a replay from the quarantine does
+// not say; nil if it is one too many.
 func (p *Pipeline) seen(pl *plan, a *arrival) *intake.Status {
 	of, enrolled := a.key.Of, true
 	if !a.signed {
@@ -55,7 +81,7 @@ func (p *Pipeline) seen(pl *plan, a *arrival) *intake.Status {
 		p.state.nodes[of] = true
 	}
 	st := pl.status(of)
-	if a.At.After(st.Seen) {
+	if a.done == nil && a.At.After(st.Seen) {
 		st.Seen, st.Unsigned, st.Death = a.At, !enrolled, false
 	}
 	return st

@@ -100,9 +100,10 @@ type Event struct {
 type Status struct {
 	Of         Gateway
 	Unsigned   bool
-	Seen       time.Time
-	Death      bool   // it went offline
-	ClockState string // empty: no news
+	Seen       time.Time // zero: it was not heard of
+	Death      bool      // it went offline
+	ClockState string    // empty: no news
+	ClockAt    time.Time // when that was so
 	Offset     *time.Duration
 	Told       bool // version and backlog are told
 	Version    string

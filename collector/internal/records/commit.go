@@ -86,7 +86,7 @@ func (w *flush) statuses(f *intake.Flush) error {
 		if err != nil {
 			return err
 		}
-		changed := g.apply(st)
+		changed := g.apply(st, w.now)
 		if !changed && w.now.Sub(g.saved) < saveEvery {
 			continue
 		}
@@ -104,20 +104,23 @@ func (w *flush) statuses(f *intake.Flush) error {
 
 // apply takes up news and reports whether more than the freshness changed. It
 // is idempotent, so a flush may be written again.
-func (g *gateway) apply(n intake.Status) bool {
+func (g *gateway) apply(n intake.Status, now time.Time) bool {
 	before := g.state
 	s := &g.state
 	if n.Seen.After(s.LastSeen) {
 		s.LastSeen = n.Seen
 	}
-	s.Online, s.Unsigned = !n.Death, n.Unsigned
+	if !n.Seen.IsZero() {
+		s.Online, s.Unsigned = !n.Death, n.Unsigned
+	}
 	if n.Told {
 		s.Backlog = min(n.Backlog, 1<<53)
 		if n.Version != "" {
 			s.Version = n.Version
 		}
 	}
-	if n.ClockState != "" {
+	if n.ClockState != "" && !n.ClockAt.Before(g.clockAt) {
+		g.clockAt = n.ClockAt
 		s.ClockState, s.ClockOffset = n.ClockState, nil
 		if n.Offset != nil {
 			ms := n.Offset.Milliseconds()
@@ -125,7 +128,7 @@ func (g *gateway) apply(n intake.Status) bool {
 		}
 	}
 	if n.Error != "" && n.Error != s.LastError {
-		s.LastError, s.LastErrorAt = n.Error, n.Seen
+		s.LastError, s.LastErrorAt = n.Error, now
 	}
 	return s.Online != before.Online || s.Unsigned != before.Unsigned || s.Version != before.Version ||
 		s.ClockState != before.ClockState || s.LastError != before.LastError

@@ -53,6 +53,9 @@ type gateway struct {
 	id    int64
 	state contract.Gateway
 	saved time.Time
+	// clockAt is when the clock was as state says; zero after a start, as only
+	// fresh news comes here.
+	clockAt time.Time
 }
 
 type deviceKey struct {
