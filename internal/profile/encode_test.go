@@ -112,7 +112,7 @@ func TestEncodeInFloatsIsExact(t *testing.T) {
 	}
 	for _, c := range shapes {
 		p := shapedPoint(t, c.point, ABCD)
-		for i := range 600 {
+		for i := range 240 {
 			x := c.lo + rnd.Float64()*(c.hi-c.lo)
 			switch i % 6 {
 			case 1:
@@ -138,7 +138,7 @@ func TestEncodeInFloatsIsExact(t *testing.T) {
 			}
 		}
 	}
-	if n := 600 * len(shapes); quick < n/2 {
+	if n := 240 * len(shapes); quick < n/2 {
 		t.Errorf("floats served %d of %d values: the quick way is hardly taken", quick, n)
 	} else {
 		t.Logf("floats served %d of %d values", quick, n)
