@@ -120,7 +120,7 @@ func (d *Device) Poll(ctx context.Context, tick time.Time) error {
 	var errs []error
 	if w.Boundary {
 		errs = append(errs, d.boundary(ctx))
-		d.retryRefused(ctx)
+		d.retryRefused(ctx, tick)
 	}
 	if w.Groups != 0 {
 		key := planKey{w.Groups, RestOf(w.Boundary, d.gather != nil)}

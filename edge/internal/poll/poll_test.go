@@ -256,6 +256,53 @@ func TestBisect(t *testing.T) {
 	})
 }
 
+// A border inside the device, across which no read may go, costs no reading
+// and is learnt once; a reading beside it is not blamed.
+func TestBorderInsideTheDevice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		b.sim.Misbehave(func(q device.Query, a device.Answer) device.Answer {
+			if q.Address < 30 && q.Address+q.Count > 30 {
+				return device.Answer{Exception: 2}
+			}
+			return a
+		})
+		b.run(51 * time.Second)
+		for _, batch := range b.take() {
+			if bad := points(batch.Readings, telemetry.Bad); len(bad) > 0 {
+				t.Errorf("bad readings at %s: %v", batch.Readings[0].Time, bad)
+			}
+		}
+		if s := b.device.Status(); s.Refused != 0 || s.State != Good || s.LastError != "" {
+			t.Errorf("status %+v", s)
+		}
+		refusals := 0
+		count := func() int {
+			refusals = 0
+			for _, r := range b.reads {
+				if r.Address < 30 && r.End() > 30 {
+					refusals++
+				}
+			}
+			return len(b.reads)
+		}
+		b.run(10 * time.Second)
+		if n := count(); refusals > 0 || n == 0 || n > 4 {
+			t.Errorf("%d reads a poll, %d of them across the border", n, refusals)
+		}
+		b.take()
+		b.run(16 * time.Minute) // the quarter hour does not try an empty range
+		if count(); refusals > 0 {
+			t.Errorf("%d reads across the border on the quarter hour", refusals)
+		}
+		for _, r := range b.reads {
+			if r.Count == 0 {
+				t.Errorf("an empty range was read: %v", r)
+			}
+		}
+	})
+}
+
 // A device that refuses everything is ill as a whole: no register is blamed.
 func TestRefusingDevice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

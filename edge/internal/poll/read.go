@@ -2,8 +2,10 @@ package poll
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"yunhe/internal/profile"
 	"yunhe/internal/telemetry"
@@ -62,79 +64,90 @@ func (d *Device) read(ctx context.Context, key planKey) ([]telemetry.Reading, er
 
 func isBad(r telemetry.Reading) bool { return r.Quality == telemetry.Bad }
 
-// fetch reads the blocks of a plan. A refused block is halved until one point
-// is left; that point's registers are left alone from then on, provided that
-// the device answered anything at all, because one that refuses everything is
-// ill as a whole. answered reports whether it did.
+// fetch reads the blocks of a plan. A refused block is halved until one value
+// is left; that value's registers are left alone from then on, and where the
+// halves answer and the whole does not, no read crosses that border again. All
+// this provided that the device answered anything at all, because one that
+// refuses everything is ill as a whole. answered reports whether it did.
 func (d *Device) fetch(ctx context.Context, pl *profile.Plan) (results []profile.Result, answered bool) {
-	queue := slices.Clone(pl.Blocks)
-	var refused []profile.Range
+	var learnt []profile.Range
 	extra, silent := maxExtra, 0
-	for len(queue) > 0 && silent < enough && ctx.Err() == nil {
-		b := queue[0]
-		queue = queue[1:]
-		raw, at, err := d.cfg.Reader.Read(ctx, b.Table, b.Address, b.Count)
-		if err != nil {
-			at = d.cfg.Clock.Now()
-		}
-		switch {
-		case err == nil:
-			answered, silent = true, 0
-		case refusal(err):
-			silent = 0
-			if parts := pl.Split(b); len(parts) > 0 && extra > 0 {
-				extra -= len(parts)
-				queue = append(parts, queue...)
-				continue
-			} else if len(parts) == 0 {
-				refused = append(refused, pointRanges(pl, b)...)
+	for _, whole := range pl.Blocks {
+		rs, more := pl.Bisect(whole, func(b profile.Block) profile.Result {
+			switch {
+			case silent >= enough || ctx.Err() != nil:
+				return profile.Result{Block: b, At: d.cfg.Clock.Now(), Err: errLeftOut}
+			case b != whole && extra == 0:
+				return profile.Result{Block: b, At: d.cfg.Clock.Now(), Err: errSearching}
+			case b != whole:
+				extra--
 			}
-			d.fail(fmt.Errorf("%s: %w", b, err))
-		default:
-			silent++
-			d.fail(err)
+			raw, at, err := d.cfg.Reader.Read(ctx, b.Table, b.Address, b.Count)
+			switch {
+			case err == nil:
+				answered, silent = true, 0
+				return profile.Result{Block: b, Raw: raw, At: at}
+			case refusal(err):
+				silent = 0
+			default:
+				silent++
+			}
+			return profile.Result{Block: b, At: d.cfg.Clock.Now(), Err: err}
+		}, refusal)
+		for _, r := range rs {
+			if r.Err != nil && !errors.Is(r.Err, errLeftOut) {
+				d.fail(fmt.Errorf("%s: %w", r.Block, r.Err))
+			}
 		}
-		results = append(results, profile.Result{Block: b, Raw: raw, At: at, Err: err})
+		results, learnt = append(results, rs...), append(learnt, more...)
 	}
-	if answered && len(refused) > 0 {
-		d.refuse(append(slices.Clone(d.refused), refused...))
+	if answered && len(learnt) > 0 {
+		d.refuse(append(slices.Clone(d.refused), learnt...))
 	}
 	return results, answered
 }
 
-// pointRanges returns the registers of the points in a block that cannot be
-// halved: the block itself may be padded with registers of other points.
-func pointRanges(pl *profile.Plan, b profile.Block) []profile.Range {
-	var out []profile.Range
-	for _, p := range pl.Points() {
-		if b.Contains(p.Range()) {
-			out = append(out, p.Range())
-		}
-	}
-	return out
-}
+// Why a block was not read in this poll; neither says anything about it.
+var (
+	errLeftOut   = errors.New("left out: the device is not there")
+	errSearching = errors.New("left out: looking for refused registers goes on in the next poll")
+)
+
+// isCut reports whether a range is a border that no read may cross.
+func isCut(r profile.Range) bool { return r.Count == 0 }
 
 // refuse replaces the ranges that are left alone.
 func (d *Device) refuse(ranges []profile.Range) {
 	d.refused = ranges
 	clear(d.plans)
 	d.mu.Lock()
-	d.status.Refused = len(ranges)
-	d.mu.Unlock()
+	defer d.mu.Unlock()
+	d.status.Refused = 0
+	for _, r := range ranges {
+		if !isCut(r) {
+			d.status.Refused++
+		}
+	}
 }
 
 // retryRefused tries one refused range again, in turn: a firmware update or a
-// device that was starting may have brought it back.
-func (d *Device) retryRefused(ctx context.Context) {
-	if len(d.refused) == 0 {
-		return
+// device that was starting may have brought it back. Borders are forgotten at
+// midnight: learning them anew costs a few reads and no reading.
+func (d *Device) retryRefused(ctx context.Context, tick time.Time) {
+	rest := slices.Clone(d.refused)
+	if onGrid(tick, 24*time.Hour) {
+		rest = slices.DeleteFunc(rest, isCut)
 	}
-	r := d.refused[0]
-	rest := slices.Clone(d.refused[1:])
-	if _, _, err := d.cfg.Reader.Read(ctx, r.Table, r.Address, r.Count); err != nil {
-		rest = append(rest, r)
+	if i := slices.IndexFunc(rest, func(r profile.Range) bool { return !isCut(r) }); i >= 0 {
+		r := rest[i]
+		rest = slices.Delete(rest, i, i+1)
+		if _, _, err := d.cfg.Reader.Read(ctx, r.Table, r.Address, r.Count); err != nil {
+			rest = append(rest, r)
+		}
 	}
-	d.refuse(rest)
+	if !slices.Equal(rest, d.refused) {
+		d.refuse(rest)
+	}
 }
 
 // note keeps the newest readings for births and status.
