@@ -21,7 +21,7 @@ const (
 	// ackInterval bounds how often the file is written: each time costs a
 	// few flash pages.
 	ackInterval = 5 * time.Minute
-	maxAcksFile = 1 << 20
+	maxAcksFile = 1 << 20 // bytes
 )
 
 type ackState struct {
@@ -89,19 +89,8 @@ func checksumLine(body []byte) string {
 }
 
 func formatAcks(settled, held spanSet) []byte {
-	var acked, refused evidence.Ranges
-	for jid, spans := range settled {
-		for _, s := range spans {
-			acked.AddSpan(evidence.Span{JID: jid, Lo: s.lo, Hi: s.hi})
-		}
-	}
-	for jid, spans := range held {
-		for _, s := range spans {
-			refused.AddSpan(evidence.Span{JID: jid, Lo: s.lo, Hi: s.hi})
-		}
-	}
 	b := append([]byte(acksMagic), '\n')
-	for _, ranges := range []evidence.Ranges{acked, refused} {
+	for _, ranges := range []evidence.Ranges{settled.ranges(), held.ranges()} {
 		for i, part := range ranges.Split() {
 			if i > 0 {
 				b = append(b, ' ')
@@ -127,6 +116,10 @@ func (j *Journal) saveAcks() {
 	j.acks.saved = j.set.opts.Now()
 	fsys, temp := j.set.opts.FS, j.acks.path+".tmp"
 	b := formatAcks(j.settled, j.held)
+	if len(b) > maxAcksFile { // acks with holes between them, far more than a collector sends
+		j.set.opts.Logger.Warn("ack file would be too large; the last one stays, and entries would be sent again after a restart", "journal", j.name, "bytes", len(b))
+		return
+	}
 	file, err := fsys.Open(temp, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err == nil {
 		_, err = file.WriteAt(b, 0)

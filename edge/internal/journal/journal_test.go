@@ -432,3 +432,43 @@ func TestBadOptions(t *testing.T) {
 		}
 	}
 }
+
+// TestManyAckSpans has acks come with a hole between any two, as somebody may
+// forge them: the file is written in the order of numbers, so in no time, and
+// one too large to be read back is not written over the last good one.
+func TestManyAckSpans(t *testing.T) {
+	settled := spanSet{}
+	for jid := range uint64(24) {
+		for n := range uint64(20_000) {
+			settled[1000-jid] = append(settled[1000-jid], span{2*n + 1, 2*n + 1})
+		}
+	}
+	start := time.Now()
+	b := formatAcks(settled, spanSet{})
+	if took := time.Since(start); took > 5*time.Second || len(b) <= maxAcksFile {
+		t.Errorf("writing %d bytes of spans took %s", len(b), took)
+	}
+	one := spanSet{7: settled[1000], 8: settled[1000]}
+	acked, _, err := parseAcks(formatAcks(one, spanSet{}))
+	if err != nil || acked.Len() != 40_000 {
+		t.Fatalf("read back %d entries, %v", acked.Len(), err)
+	}
+
+	w := newWorld(t)
+	s := w.open()
+	raw := s.Journal("raw")
+	ref := w.append(raw, "batch")
+	raw.Ack(ranges(number(ref)))
+	raw.saveAcks()
+	for jid := range uint64(10) {
+		raw.settled[8+jid] = settled[1000]
+	}
+	raw.acks.dirty = true
+	raw.saveAcks()
+	clear(raw.settled)
+	raw.loadAcks(raw.acks.path)
+	if !raw.settled.contains(ref.JID, ref.JSeq) {
+		t.Error("the last good ack file is gone")
+	}
+	s.Close()
+}

@@ -1,6 +1,11 @@
 package journal
 
-import "slices"
+import (
+	"maps"
+	"slices"
+
+	"yunhe/internal/evidence"
+)
 
 // span is the numbers lo to hi, both included.
 type span struct{ lo, hi uint64 }
@@ -90,4 +95,15 @@ func (s spanSet) missingUntil(jid, missing, hi uint64) uint64 {
 		return min(hi, s[jid][i].lo-1)
 	}
 	return hi
+}
+
+// ranges returns the set for writing down.
+func (s spanSet) ranges() (r evidence.Ranges) {
+	// In order: then each span goes to the end.
+	for _, jid := range slices.Sorted(maps.Keys(s)) {
+		for _, sp := range s[jid] {
+			r.AddSpan(evidence.Span{JID: jid, Lo: sp.lo, Hi: sp.hi})
+		}
+	}
+	return r
 }
