@@ -65,7 +65,11 @@ export class Chart {
       animation: false,
       title: { show: noData, text: t("none"), left: "center", top: "middle", textStyle: { color: color("--quiet"), fontWeight: "normal", fontSize: 14 } },
       grid: { left: 52, right: 52, top: 28, bottom: 28 },
-      tooltip: { trigger: "axis", valueFormatter: (v) => v === null || v === undefined ? "–" : Number(v).toFixed(2) },
+      tooltip: {
+        trigger: "axis", renderMode: "richText", confine: true, // drawn on the canvas: the page's policy admits no HTML with styles
+        backgroundColor: color("--panel"), borderColor: color("--line"), textStyle: { color: color("--text") },
+        valueFormatter: (v) => v === null || v === undefined ? "–" : Number(v).toFixed(2),
+      },
       xAxis: { type: "time", ...axis, splitLine: { show: false } },
       yAxis: [
         { type: "value", name: `${t("level")} m`, min: 0, ...axis },

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 
 	"yunhe/internal/browsertest"
@@ -53,10 +54,40 @@ func TestFirstPage(t *testing.T) {
 		}
 		return ""
 	})
+	hoverChart(t, page)
 	if state.Ages < 50 {
 		t.Errorf("%d values have an age", state.Ages)
 	}
 	if strings.Contains(state.Address, r.key) {
 		t.Error("the key stays in the address bar")
+	}
+}
+
+// hoverChart moves the pointer over the chart, so that it says its values: by
+// means that the page's policy does not block, and nothing of it as HTML.
+func hoverChart(t *testing.T, page *browsertest.Page) {
+	t.Helper()
+	type box struct{ X, Y float64 }
+	at, err := chromedp.Run(page.Ctx, chromedp.Evaluate[box](`(() => {
+		const c = document.getElementById("chart");
+		c.scrollIntoView({ block: "center" });
+		const r = c.getBoundingClientRect();
+		return { X: r.x + r.width / 2, Y: r.y + r.height / 2 };
+	})()`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		if err := chromedp.Do(page.Ctx, chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, at.X+float64(i), at.Y)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	html, err := chromedp.Run(page.Ctx, chromedp.Evaluate[int](`new Promise((done) => setTimeout(() =>
+		done([...document.querySelectorAll("#chart *")].filter((e) => e.tagName !== "CANVAS" && e.textContent !== "").length), 500))`, chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if html > 0 {
+		t.Errorf("%d elements of the chart's hint are HTML", html)
 	}
 }
