@@ -84,6 +84,23 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+// One device under two names would be counted twice; one unit read by two
+// profiles is two devices.
+func TestSameDeviceTwice(t *testing.T) {
+	cfg := Config{Gateway: "gw", Site: "s", StateDir: "x", Broker: Broker{URL: "mqtt://b:1"},
+		Buses: []Bus{{ID: "a", Address: "tcp://h:502"}},
+		Devices: []Device{{ID: "m", Profile: "sunspec", Bus: "a", Unit: 1}, {ID: "n", Profile: "eastron-sdm630", Bus: "a", Unit: 1},
+			{ID: "o", Profile: "sunspec", Bus: "a", Unit: 2}},
+	}.WithDefaults()
+	if err := cfg.Validate(); err != nil {
+		t.Errorf("refused: %v", err)
+	}
+	cfg.Devices[2].Unit = 1
+	if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), "devices[2]: reads what m reads") {
+		t.Errorf("one device under two names: %v", err)
+	}
+}
+
 func TestPeriods(t *testing.T) {
 	for d, good := range map[time.Duration]bool{
 		100 * time.Millisecond: true, time.Second: true, 10 * time.Second: true, 5 * time.Minute: true,

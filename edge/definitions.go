@@ -1,12 +1,14 @@
 package edge
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 
+	"yunhe/edge/internal/replace"
 	"yunhe/internal/evidence"
 )
 
@@ -19,16 +21,17 @@ func (d definitions) path(h evidence.Hash) string {
 	return filepath.Join(d.dir, h.String()+".cbor")
 }
 
-// keep writes a definition if it is not there. It is written before the
-// journal's copy, and can be lost in a power cut only together with it.
+// keep writes a definition unless it is there whole. It is durable before the
+// journal's copy.
 func (d definitions) keep(h evidence.Hash, data []byte) error {
-	if _, err := os.Stat(d.path(h)); err == nil {
+	if old, err := os.ReadFile(d.path(h)); err == nil && bytes.Equal(old, data) {
 		return nil
 	}
-	if err := os.MkdirAll(d.dir, 0o700); err != nil {
-		return fmt.Errorf("keep definition: %w", err)
+	err := os.MkdirAll(d.dir, 0o700)
+	if err == nil {
+		err = replace.File(d.path(h), data)
 	}
-	if err := os.WriteFile(d.path(h), data, 0o600); err != nil {
+	if err != nil {
 		return fmt.Errorf("keep definition: %w", err)
 	}
 	return nil

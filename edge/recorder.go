@@ -141,12 +141,19 @@ func (r *recorder) submit(ctx context.Context, fn func() error) error {
 // fail counts what was lost. An entry that waits in memory for the disk is
 // not: the journal writes it later.
 func (r *recorder) fail(err error) {
+	r.note(err)
+	if !errors.Is(err, journal.ErrKept) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.lost++
+	}
+}
+
+// note keeps an error for Status.
+func (r *recorder) note(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.err, r.errAt = err, r.clock.Now()
-	if !errors.Is(err, journal.ErrKept) {
-		r.lost++
-	}
 }
 
 // state returns the last error and how much was lost.
@@ -173,12 +180,12 @@ func (r *recorder) define(j *journal.Journal, device string, h evidence.Hash, da
 		<-d.done
 		return d.err
 	}
-	d.err = r.definitions.keep(h, data)
-	if d.err == nil {
-		c := r.content(evidence.KindDefinition)
-		c.Data = data
-		d.err = r.append(j, device, c)
+	if err := r.definitions.keep(h, data); err != nil {
+		r.note(err) // the copy in the journal is what batches need
 	}
+	c := r.content(evidence.KindDefinition)
+	c.Data = data
+	d.err = r.append(j, device, c)
 	if errors.Is(d.err, journal.ErrKept) {
 		d.err = nil // it has its number, before that of the batch
 	}

@@ -161,8 +161,14 @@ func (a *Agent) stats() map[string]journal.Stats {
 func (a *Agent) lastError() (string, time.Time) {
 	p := a.publish.State()
 	text, at := p.LastError, p.ErrorAt
+	if text == "" {
+		at = time.Time{} // over: the session is up again
+	}
 	if err, when, lost := a.recorder.state(); err != nil && when.After(at) {
-		text, at = fmt.Sprintf("%d entries could not be journalled: %s", lost, err), when
+		text, at = err.Error(), when
+		if lost > 0 {
+			text = fmt.Sprintf("%d entries could not be journalled: %s", lost, text)
+		}
 	}
 	return text, at
 }

@@ -184,6 +184,7 @@ func (c Config) checkDevices(report reporter, buses map[string]Bus) {
 		report("devices", "holds %d devices; %d are allowed", len(c.Devices), maxDevices)
 	}
 	ids := make(map[string]bool, len(c.Devices))
+	places := make(map[place]string, len(c.Devices))
 	for i, d := range c.Devices {
 		key := fmt.Sprintf("devices[%d]", i)
 		if err := telemetry.CheckID(d.ID); err != nil {
@@ -194,6 +195,11 @@ func (c Config) checkDevices(report reporter, buses map[string]Bus) {
 		}
 		ids[d.ID] = true
 		d.check(report, key, buses)
+		at := place{d.Bus, d.Unit, d.I2CAddress, d.Profile}
+		if other, taken := places[at]; taken && d.Bus != "" && d.Profile != "" {
+			report(key, "reads what %s reads: bus, address and profile are the same, and what it counts would count twice", other)
+		}
+		places[at] = d.ID
 		if d.Fast != c.Poll.Fast { // the gateway's period was reported already
 			checkPeriod(report, key+".fast", d.Fast)
 		}
@@ -201,6 +207,14 @@ func (c Config) checkDevices(report reporter, buses map[string]Bus) {
 			checkPeriod(report, key+".slow", d.Slow)
 		}
 	}
+}
+
+// place is where a device is and as what it is read. One unit may be read by
+// two profiles: an inverter that also passes its meter on.
+type place struct {
+	bus       string
+	unit, i2c uint8
+	profile   string
 }
 
 func (d Device) check(report reporter, key string, buses map[string]Bus) {

@@ -4,52 +4,38 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
+	"yunhe/edge/internal/replace"
 	"yunhe/internal/sparkplug"
 )
 
 // nextBdSeq returns the bdSeq of the next CONNECT and writes it down before
 // it is used: one that is spent twice would let an old will end a new session.
 // The very first is 0 (tck-id-topics-nbirth-bdseq-increment).
-func nextBdSeq(path string) (uint64, error) {
+//
+// A disk that is full or broken is no reason to be silent: acknowledgements
+// are what makes room on it. The number then goes on in memory, and the error
+// tells that a restart may repeat it.
+func (p *Publisher) nextBdSeq() (uint64, error) {
 	var next uint64
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(p.cfg.BdSeqFile)
 	switch {
+	case p.bdSeq != nil:
+		next, err = sparkplug.NextBdSeq(*p.bdSeq), nil
 	case errors.Is(err, os.ErrNotExist):
-	case err != nil:
-		return 0, fmt.Errorf("read bdSeq: %w", err)
-	default:
+		err = nil
+	case err == nil:
 		// A damaged file costs the order of two sessions, no data: begin anew.
 		if last, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 8); err == nil {
 			next = sparkplug.NextBdSeq(last)
 		}
 	}
-	if err := replace(path, strconv.FormatUint(next, 10)+"\n"); err != nil {
-		return 0, fmt.Errorf("write bdSeq: %w", err)
+	p.bdSeq = &next
+	err = errors.Join(err, replace.File(p.cfg.BdSeqFile, []byte(strconv.FormatUint(next, 10)+"\n")))
+	if err != nil {
+		return next, fmt.Errorf("write down bdSeq %d: %w", next, err)
 	}
 	return next, nil
-}
-
-// replace writes a file so that it holds the old or the new text after a
-// power cut.
-func replace(path, text string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

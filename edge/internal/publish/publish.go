@@ -85,6 +85,7 @@ type Publisher struct {
 	extra map[string]map[string]sparkplug.BirthPoint
 	// window outlives sessions only for its measure of the round trip.
 	window *window
+	bdSeq  *uint64 // of the newest CONNECT; nil before the first
 
 	mu    sync.Mutex
 	state State
@@ -174,9 +175,9 @@ func (p *Publisher) reconnect(ctx context.Context) error {
 
 // session is one MQTT session from CONNECT to its end.
 func (p *Publisher) session(ctx context.Context) (err error) {
-	bdSeq, err := nextBdSeq(p.cfg.BdSeqFile)
+	bdSeq, err := p.nextBdSeq()
 	if err != nil {
-		return err
+		p.fail(err)
 	}
 	s := &session{
 		Publisher: p, wire: sparkplug.NewSession(p.cfg.Site, p.cfg.Gateway, bdSeq),
