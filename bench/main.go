@@ -38,6 +38,7 @@ type options struct {
 	only    string
 	short   bool
 	json    string
+	update  bool
 	dir     string
 	profile string
 }
@@ -56,11 +57,15 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "run only these, separated by commas: "+strings.Join(names, ", "))
 	flag.BoolVar(&o.short, "short", false, "a smoke test: less data, figures that mean little")
 	flag.StringVar(&o.json, "json", "", "also write the figures to this `file`")
+	flag.BoolVar(&o.update, "update", false, "write the figures of a whole run into "+document)
 	flag.StringVar(&o.dir, "dir", "", "work in this `folder` of a real disk; default: bin/bench of the module")
 	flag.StringVar(&o.profile, "profile", "", "write CPU profiles of collector and agent into this `folder`; the figures then hold only for themselves")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		exit(fmt.Errorf("unknown argument %q: see -help", flag.Arg(0)))
+	}
+	if o.update && (o.short || o.only != "" || o.profile != "") {
+		exit(errors.New("-update takes the figures of a whole run only"))
 	}
 	exit(run(ctx, o))
 }
@@ -104,6 +109,9 @@ func run(ctx context.Context, o options) (err error) {
 	b.report.print(os.Stdout)
 	if o.json != "" {
 		err = errors.Join(err, b.report.write(o.json))
+	}
+	if err == nil && o.update {
+		err = b.report.update(b.root)
 	}
 	return err
 }
