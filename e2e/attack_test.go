@@ -108,16 +108,6 @@ func TestForeignTopic(t *testing.T) {
 	})
 }
 
-// next returns the topic of the next message, empty if none comes.
-func (c *client) next(limit time.Duration) string {
-	select {
-	case m := <-c.heard:
-		return m.Topic()
-	case <-time.After(limit):
-		return ""
-	}
-}
-
 // TestForgedAck: whoever may write to a gateway's command topic acknowledges
 // what was never stored. Nothing is deleted, the collector notices the hole
 // and asks for it, and the data arrive; also when the agent has begun another
@@ -153,63 +143,4 @@ func TestForgedAck(t *testing.T) {
 			s.complete(g)
 		})
 	}
-}
-
-// complete demands that every entry of the gateways' journals is stored, when
-// all is acknowledged and the programs are stopped, one gateway after the other.
-func (s *site) complete(gs ...*gateway) {
-	s.t.Helper()
-	for _, g := range gs {
-		if !g.alive() {
-			g.start()
-		}
-		g.drained(90 * time.Second)
-		g.settle()
-	}
-	s.collector.stop()
-	stored := keptBy(s.t, s)
-	for _, g := range gs {
-		for n := range journalled(s.t, g) {
-			if _, ok := stored.entries[n]; !ok {
-				s.t.Errorf("entry %v of %s is not stored", n, g.id)
-			}
-		}
-	}
-}
-
-// heardBatches returns the numbers up to the newest batch heard.
-func (c *client) heardBatches() (all evidence.Span) {
-	c.t.Helper()
-	for {
-		select {
-		case m := <-c.heard:
-			var p sparkplug.Payload
-			if err := sparkplug.Decode(m.Payload(), &p); err != nil {
-				c.t.Fatal(err)
-			}
-			if !evidence.IsDetached(p.Body) {
-				continue
-			}
-			rs, _ := p.Readings(nil)
-			e, err := evidence.Rebuild(p.Body, rs)
-			if err != nil {
-				c.t.Fatal(err)
-			}
-			all = evidence.Span{JID: e.Content.JID, Lo: 1, Hi: max(all.Hi, e.Content.JSeq)}
-		default:
-			if all.Hi == 0 {
-				c.t.Fatal("no batch was heard")
-			}
-			return all
-		}
-	}
-}
-
-// ack acknowledges entries as the collector would.
-func (c *client) ack(gateway string, all evidence.Span) {
-	c.t.Helper()
-	var r evidence.Ranges
-	r.AddSpan(all)
-	m := sparkplug.NewCommand(siteID, gateway, sparkplug.Command{Ack: r.String()}, time.Now())
-	c.send(m.Topic.String(), m.Payload)
 }

@@ -18,15 +18,13 @@ import (
 // TestKillEverything kills agent, broker, collector and database at random
 // moments and starts each again with the same command line. When it is calm
 // again, every entry in the agent's journals is stored once, with its values,
-// and every answer a meter gave is stored, but for those that a kill of the
-// agent caught on their way to the disk.
+// nothing is refused and no alarm was given, and every answer of a meter is
+// stored, but for those that a kill of the agent caught on their way to the
+// disk.
 func TestKillEverything(t *testing.T) {
 	t.Parallel()
 	w := newVictims(t)
-	for _, k := range w.schedule(plannedKills(t)) {
-		time.Sleep(time.Until(w.began.Add(k.at)))
-		w.kills = append(w.kills, w.strike(k))
-	}
+	w.ravage(plannedKills(t))
 	w.gateway.drained(2 * time.Minute)
 	calm := time.Since(w.began)
 	refused := w.site.refused()
@@ -52,6 +50,9 @@ func TestKillEverything(t *testing.T) {
 	signed := journal.cells(t)
 	signed.compare(t, w.cells())
 	missing := w.checkReplies(signed)
+	if a := w.site.alarms(""); len(a) > 0 {
+		t.Errorf("%d alarms, though nobody did anything wrong:\n%s", len(a), strings.Join(a, "\n"))
+	}
 	if len(refused) > 0 {
 		t.Errorf("%d messages are in quarantine:\n%s", len(refused), strings.Join(refused, "\n"))
 	}
@@ -121,9 +122,16 @@ func newVictims(t testing.TB) *victims {
 	return w
 }
 
+// longestAway is how long a program stays away at most. It is long enough for
+// several to be away at once: a collector that dies while its database is down
+// must not have acknowledged what only it knew.
+const longestAway = 2500 * time.Millisecond
+
 // schedule draws the kills. Each program is killed in turn before any is
-// killed again, so that a short run meets all of them.
-func (w *victims) schedule(c chaos) []kill {
+// killed again, so that a short run meets all of them. Last comes the worst
+// order: the collector dies with what its database has not taken, and the
+// agent lives on with the acknowledgements it had until then.
+func schedule(c chaos) []kill {
 	random := rand.New(rand.NewPCG(c.seed, 1))
 	names := []string{"edge", "broker", "collector", "database"}
 	out := make([]kill, c.kills)
@@ -134,43 +142,80 @@ func (w *victims) schedule(c chaos) []kill {
 		out[i] = kill{
 			at:     time.Duration(random.Int64N(int64(c.span))),
 			victim: names[i%len(names)],
-			away:   time.Duration(random.Int64N(int64(1500 * time.Millisecond))),
+			away:   time.Duration(random.Int64N(int64(longestAway))),
 		}
 	}
 	slices.SortFunc(out, func(a, b kill) int { return cmp.Compare(a.at, b.at) })
-	return out
+	last := c.span + longestAway
+	return append(out,
+		kill{at: last, victim: "database", away: 2 * time.Second},
+		kill{at: last + 800*time.Millisecond, victim: "collector", away: time.Second})
 }
 
-// strike kills one program and starts it again.
-func (w *victims) strike(k kill) kill {
+// ravage kills and starts again by schedule, until all are started again. A
+// kill of a program that is away is left out.
+func (w *victims) ravage(c chaos) {
 	w.t.Helper()
-	k.at = time.Since(w.began)
-	switch k.victim {
-	case "edge":
-		w.replace(w.gateway.process, &k)
-	case "broker":
-		w.replace(w.site.broker, &k)
-	case "collector":
-		w.replace(w.site.collector, &k)
-	case "database":
-		w.influx.Kill()
-		k.moment = time.Now()
-		time.Sleep(k.away)
-		w.influx.Run(w.t)
+	back := map[string]time.Time{} // when who is away comes back
+	revive := func(until time.Time) {
+		for len(back) > 0 {
+			first := ""
+			for name, at := range back {
+				if first == "" || at.Before(back[first]) {
+					first = name
+				}
+			}
+			if back[first].After(until) {
+				return
+			}
+			time.Sleep(time.Until(back[first]))
+			w.revive(first)
+			delete(back, first)
+		}
 	}
-	return k
+	for _, k := range schedule(c) {
+		at := w.began.Add(k.at)
+		revive(at)
+		time.Sleep(time.Until(at))
+		if _, away := back[k.victim]; away {
+			continue
+		}
+		w.strike(k.victim)
+		k.moment = time.Now()
+		k.at = k.moment.Sub(w.began)
+		w.kills = append(w.kills, k)
+		back[k.victim] = k.moment.Add(k.away)
+	}
+	revive(time.Now().Add(2 * longestAway))
 }
 
-// replace kills a process that must be alive: none may have given up before.
-func (w *victims) replace(p *process, k *kill) {
+// process returns one of the three programs that the test itself starts.
+func (w *victims) process(name string) *process {
+	return map[string]*process{"edge": w.gateway.process, "broker": w.site.broker, "collector": w.site.collector}[name]
+}
+
+// strike kills a program, which must be alive: none may have given up before.
+func (w *victims) strike(name string) {
 	w.t.Helper()
+	if name == "database" {
+		w.influx.Kill()
+		return
+	}
+	p := w.process(name)
 	if !p.alive() {
 		w.t.Fatalf("%s has ended by itself", p.name)
 	}
 	p.kill()
-	k.moment = time.Now()
-	time.Sleep(k.away)
-	p.start()
+}
+
+// revive starts a program again as it was started before.
+func (w *victims) revive(name string) {
+	w.t.Helper()
+	if name == "database" {
+		w.influx.Run(w.t)
+		return
+	}
+	w.process(name).start()
 }
 
 // cells reads the database.

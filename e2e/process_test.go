@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -148,15 +149,38 @@ func try(path string, args ...string) (stdout string, err error) {
 	return out.String(), nil
 }
 
+// ports hands out TCP ports below the range from which the system takes those
+// of outgoing connections: a program that was killed must get its port again.
+type ports struct {
+	mu   sync.Mutex
+	next int
+}
+
+const (
+	firstPort = 10000
+	portCount = 22000
+)
+
+// allPorts is one for all tests, so that none gets the port of another; other
+// test processes begin elsewhere.
+var allPorts = sync.OnceValue(func() *ports { return &ports{next: os.Getpid() * 101 % portCount} })
+
 // freePort returns a TCP port on loopback that nobody uses.
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	p := allPorts()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for range portCount {
+		port := firstPort + p.next
+		p.next = (p.next + 1) % portCount
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("there is no free port")
+	return 0
 }
 
 // eventually waits until check holds; what says it for people.

@@ -6,8 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
-	"math"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -16,12 +14,13 @@ import (
 
 	"yunhe/internal/evidence"
 	"yunhe/internal/seglog"
-	"yunhe/internal/series"
-	"yunhe/internal/telemetry"
 )
 
 // number names an entry.
 type number struct{ jid, jseq uint64 }
+
+// String names an entry as wire.md does.
+func (n number) String() string { return fmt.Sprintf("%d:%d", n.jid, n.jseq) }
 
 // entries are signed entries by number.
 type entries map[number]evidence.Entry
@@ -191,143 +190,50 @@ func (s *site) storedOf(of evidence.Span) (n int) {
 	return n
 }
 
-// alarms returns the texts of events of a type that call for somebody.
+// alarms returns the texts of events that call for somebody: of one type, or
+// all of them, with their type, for "".
 func (s *site) alarms(typ string) (out []string) {
 	s.t.Helper()
 	db := openRecords(s.t, s)
 	defer db.Close()
-	rows, err := db.Query(`SELECT text FROM events WHERE type = ? AND alarm = 1 ORDER BY id`, typ)
+	rows, err := db.Query(`SELECT type, text FROM events WHERE alarm = 1 ORDER BY id`)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var text string
-		if err := rows.Scan(&text); err != nil {
+		var is, text string
+		if err := rows.Scan(&is, &text); err != nil {
 			s.t.Fatal(err)
 		}
-		out = append(out, text)
+		switch typ {
+		case is:
+			out = append(out, text)
+		case "":
+			out = append(out, is+": "+text)
+		}
 	}
 	return out
 }
 
-// cell names one stored value.
-type cell struct {
-	device, point string
-	ms            int64
-}
-
-// values are readings by place; a reading without a value is NaN.
-type values map[cell]float64
-
-// cells returns what the batches among entries must have put into the series.
-func (es entries) cells(t testing.TB) values {
-	t.Helper()
-	devices := map[evidence.Hash]string{}
-	for _, e := range es {
-		if e.Content.Kind == evidence.KindDefinition {
-			d, err := evidence.DecodeDefinition(e.Content.Data)
-			if err != nil {
-				t.Fatal(err)
+// complete demands that every entry of the gateways' journals is stored, when
+// all is acknowledged and the programs are stopped, one gateway after the other.
+func (s *site) complete(gs ...*gateway) {
+	s.t.Helper()
+	for _, g := range gs {
+		if !g.alive() {
+			g.start()
+		}
+		g.drained(90 * time.Second)
+		g.settle()
+	}
+	s.collector.stop()
+	stored := keptBy(s.t, s)
+	for _, g := range gs {
+		for n := range journalled(s.t, g) {
+			if _, ok := stored.entries[n]; !ok {
+				s.t.Errorf("entry %v of %s is not stored", n, g.id)
 			}
-			devices[evidence.HashOf(e.Content.Data)] = d.Device
 		}
-	}
-	out := values{}
-	for n, e := range es {
-		for _, r := range e.Content.Readings {
-			c := cell{devices[e.Content.DefHash], r.Point, telemetry.Millis(r.Time)}
-			if c.device == "" {
-				t.Fatalf("entry %v cites a definition that is not there", n)
-			}
-			out[c] = numeric(r.Value)
-		}
-	}
-	return out
-}
-
-func numeric(v telemetry.Value) float64 {
-	if f, ok := v.Number(); ok {
-		return f
-	}
-	return math.NaN()
-}
-
-// cellsIn reads the whole site back from a store of readings.
-func cellsIn(t testing.TB, store series.Store) values {
-	t.Helper()
-	out := values{}
-	now := time.Now()
-	for s, err := range store.Range(t.Context(), series.Query{Site: siteID, From: now.Add(-time.Hour), To: now.Add(time.Hour)}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		c := cell{s.Device.ID, s.Point, telemetry.Millis(s.Time)}
-		if _, twice := out[c]; twice {
-			t.Errorf("%v is stored twice", c)
-		}
-		out[c] = numeric(s.Value)
-	}
-	return out
-}
-
-// compare demands the same cells with the same values on both sides.
-func (want values) compare(t testing.TB, got values) {
-	t.Helper()
-	faults := 0
-	report := func(format string, args ...any) {
-		if faults++; faults <= 10 {
-			t.Errorf(format, args...)
-		}
-	}
-	for c, w := range want {
-		if g, ok := got[c]; !ok {
-			report("series: %v = %g is missing", c, w)
-		} else if g != w && !(math.IsNaN(g) && math.IsNaN(w)) {
-			report("series: %v is %g, signed was %g", c, g, w)
-		}
-	}
-	for c, g := range got {
-		if _, ok := want[c]; !ok {
-			report("series: %v = %g was never signed", c, g)
-		}
-	}
-	if faults > 10 {
-		t.Errorf("series: %d faults in all", faults)
-	}
-}
-
-// String names an entry as wire.md does.
-func (n number) String() string { return fmt.Sprintf("%d:%d", n.jid, n.jseq) }
-
-// copyDir copies a folder with its files and their modes; sockets stay.
-func copyDir(t testing.TB, from, to string) {
-	t.Helper()
-	err := filepath.WalkDir(from, func(path string, d os.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(from, path)
-		if err != nil {
-			return err
-		}
-		target := filepath.Join(to, rel)
-		info, err := d.Info()
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir():
-			return os.MkdirAll(target, 0o700)
-		case !info.Mode().IsRegular():
-			return nil
-		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(target, b, info.Mode().Perm())
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }
