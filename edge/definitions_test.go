@@ -14,7 +14,7 @@ import (
 // that a collector that asks for it is answered.
 func TestDefinitionIsMended(t *testing.T) {
 	d := definitions{filepath.Join(t.TempDir(), "definitions")}
-	m, err := poll.NewMeaning(evidence.Definition{Site: "s", Gateway: "g", Device: "m", Kind: "meter", Profile: "p", ProfileVersion: 1,
+	m, err := poll.NewMeaning(evidence.Definition{Site: "s", Gateway: "g", Device: "m", Kind: "meter", Profile: "p", ProfileVersion: 1, ProfileHash: evidence.Hash{1},
 		Points: []evidence.PointDef{{Name: "active_power", Quantity: "active_power", Unit: "W", Class: telemetry.Gauge, Type: telemetry.TypeFloat, Table: "input", RegisterType: "f32", WordOrder: "ABCD"}}})
 	if err != nil {
 		t.Fatal(err)
