@@ -1,16 +1,15 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"yunhe/collector"
 	"yunhe/internal/broker"
+	"yunhe/internal/wholefile"
 )
 
 type gatewayCommand struct {
@@ -90,19 +89,12 @@ type gatewayAccount struct {
 
 // Run sets a fresh random password.
 func (c gatewayAccount) Run(t *terminal) error {
-	all, err := broker.ReadPasswords(c.Passwords)
+	password, err := broker.SetPassword(c.Passwords, c.Name)
 	if err != nil {
-		return err
-	}
-	password, err := all.Set(c.Name)
-	if err != nil {
-		return err
-	}
-	if err := all.Write(c.Passwords); err != nil {
 		return err
 	}
 	if c.Into != "" {
-		return writeSecret(c.Into, password)
+		return wholefile.Write(c.Into, []byte(password+"\n"), 0o600)
 	}
 	t.logger.Info("account set; the password is shown this once", "name", c.Name)
 	_, err = fmt.Fprintln(t.out, password)
@@ -146,22 +138,4 @@ func maybe(at *time.Time) string {
 		return "-"
 	}
 	return date(*at)
-}
-
-// writeSecret writes a secret for its owner only, replacing the file whole. The
-// new file has a name nobody can foresee, so that no link waits there.
-func writeSecret(path, secret string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".secret-*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("write secret: %w", err)
-	}
-	defer os.Remove(f.Name())
-	_, err = f.WriteString(secret + "\n")
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("write secret: %w", err)
-	}
-	return nil
 }

@@ -10,16 +10,15 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 	"unicode"
 
 	"github.com/goccy/go-yaml"
 
 	"yunhe/internal/telemetry"
+	"yunhe/internal/wholefile"
 )
 
 const (
@@ -159,26 +158,20 @@ func Revoke(path, id string, now time.Time) (Key, error) {
 // update changes the file under a lock, so that two commands at once both
 // take effect.
 func update(path string, change func([]entry) ([]entry, error)) error {
-	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return err
-	}
-	defer lock.Close()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return fmt.Errorf("lock %s: %w", lock.Name(), err)
-	}
-	keys, err := load(path)
-	if err != nil {
-		return err
-	}
-	if keys, err = change(keys); err != nil {
-		return err
-	}
-	return write(path, keys)
+	return wholefile.Locked(path, func() error {
+		keys, err := load(path)
+		if err != nil {
+			return err
+		}
+		if keys, err = change(keys); err != nil {
+			return err
+		}
+		return write(path, keys)
+	})
 }
 
 // write replaces the file in one step: a reader sees the old or the new one.
-func write(path string, keys []entry) (err error) {
+func write(path string, keys []entry) error {
 	f := file{Version: fileVersion, Keys: make([]stored, len(keys))}
 	for i, e := range keys {
 		f.Keys[i] = stored{
@@ -193,28 +186,7 @@ func write(path string, keys []entry) (err error) {
 	if err != nil {
 		return fmt.Errorf("encode keys: %w", err)
 	}
-	dir := filepath.Dir(path)
-	tmp, err := os.CreateTemp(dir, ".keys-*") // created with mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(tmp.Name())
-		}
-	}()
-	_, werr := tmp.Write(append([]byte(head), body...))
-	if err := errors.Join(werr, tmp.Sync(), tmp.Close()); err != nil {
-		return fmt.Errorf("write keys: %w", err)
-	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
-		return fmt.Errorf("write keys: %w", err)
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return wholefile.Write(path, append([]byte(head), body...), 0o600)
 }
 
 // load reads and checks the file; a file that is not there holds no keys.

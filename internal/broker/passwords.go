@@ -8,10 +8,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"unicode"
+
+	"yunhe/internal/wholefile"
 )
 
 // maxPasswordFile bounds the file; one account is about 130 bytes.
@@ -78,32 +79,26 @@ func (p Passwords) Write(path string) error {
 	for _, name := range names {
 		fmt.Fprintf(&text, "%s:%s\n", name, p[name])
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".passwords-*")
-	if err != nil {
-		return fmt.Errorf("write passwords: %w", err)
-	}
-	defer os.Remove(f.Name())
-	_, err = f.WriteString(text.String())
-	err = errors.Join(err, f.Chmod(0o640), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(path))
-	}
-	if err != nil {
-		return fmt.Errorf("write passwords: %w", err)
-	}
-	return nil
+	return wholefile.Write(path, []byte(text.String()), 0o640)
 }
 
-// syncDir makes a new name durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
+// SetPassword is ReadPasswords, Set and Write for a file that others may be
+// changing too.
+func SetPassword(path, name string) (password string, err error) {
+	err = wholefile.Locked(path, func() error {
+		all, err := ReadPasswords(path)
+		if err != nil {
+			return err
+		}
+		if password, err = all.Set(name); err != nil {
+			return err
+		}
+		return all.Write(path)
+	})
 	if err != nil {
-		return err
+		return "", err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return password, nil
 }
 
 // Set gives the account name a fresh random password of 256 bits and returns

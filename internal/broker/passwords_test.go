@@ -2,11 +2,13 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -134,5 +136,22 @@ func TestNamesThatBreakTheFile(t *testing.T) {
 		if _, err := p.Set(name); err == nil || len(p) != 0 {
 			t.Errorf("an account named %q is made: %v", name, err)
 		}
+	}
+}
+
+// TestSetPasswordTogether: of accounts made at once none is lost.
+func TestSetPasswordTogether(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "passwords")
+	var wg sync.WaitGroup
+	for i := range 10 {
+		wg.Go(func() {
+			if _, err := SetPassword(path, fmt.Sprintf("park.gw-%d", i)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if all, err := ReadPasswords(path); err != nil || len(all) != 10 {
+		t.Errorf("%d accounts, %v; want 10", len(all), err)
 	}
 }
