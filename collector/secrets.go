@@ -4,13 +4,29 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 )
 
-// secret reads a file of one line.
+// maxSecret bounds the file of a secret, in bytes.
+const maxSecret = 64 << 10
+
+// secret reads a file of one line, which others may not read.
 func secret(path string) (string, error) {
-	b, err := os.ReadFile(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("read secret: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", fmt.Errorf("read secret: %w", err)
+	}
+	if mode := info.Mode().Perm(); mode&0o007 != 0 {
+		return "", fmt.Errorf("read secret: others may use %s (mode %04o); run: chmod o= %s", path, mode, path)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxSecret))
 	if err != nil {
 		return "", fmt.Errorf("read secret: %w", err)
 	}

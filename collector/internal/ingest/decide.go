@@ -129,10 +129,10 @@ func (p *Pipeline) decideDefinition(pl *plan, a *arrival) {
 	}
 	if a.outcome == Held {
 		bound(p.state.refused, maxDefinitions)
-		p.state.refused[hash] = a.reason
+		p.state.refused[refusedKey{a.key.Of, hash}] = a.reason
 		return
 	}
-	delete(p.state.refused, hash)
+	delete(p.state.refused, refusedKey{a.key.Of, hash})
 	pl.definitions[hash] = def
 	pl.flush.Definitions = append(pl.flush.Definitions, intake.Definition{Hash: hash, Data: data, Recorded: a.entry.Content.Recorded, Definition: d})
 }
@@ -144,7 +144,7 @@ func (p *Pipeline) decideBatch(ctx context.Context, pl *plan, a *arrival) error 
 		return err
 	}
 	if def == nil {
-		if reason, ok := p.state.refused[c.DefHash]; ok {
+		if reason, ok := p.state.refused[refusedKey{a.key.Of, c.DefHash}]; ok {
 			a.refuse(Held, "its definition is held: "+reason)
 			return nil
 		}

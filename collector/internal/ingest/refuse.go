@@ -6,8 +6,12 @@ import (
 	"yunhe/collector/internal/intake"
 )
 
-// samplesPerHour bounds the samples kept of one node.
-const samplesPerHour = 32
+// samplesPerHour bounds the samples kept of one node; names of nodes are free,
+// so there is a limit for all, too.
+const (
+	samplesPerHour    = 32
+	allSamplesPerHour = 1000
+)
 
 // quarantine keeps what is refused and notes answers and alarms. What cannot
 // be kept is not answered, so that it comes again.
@@ -55,14 +59,16 @@ func (p *Pipeline) keeps(pl *plan, a *arrival) bool {
 	if st := p.seen(pl, a); st != nil {
 		st.Error = a.reason
 	}
-	return a.signed || p.state.allow("sample "+a.node.String(), pl.now, time.Hour, samplesPerHour)
+	return a.signed || p.state.allow("sample "+a.node.String(), pl.now, time.Hour, samplesPerHour) && p.state.samples(pl.now)
 }
 
-// held notes the answer to an entry that is in quarantine now.
+// held notes the answer to an entry that is in quarantine now. One that came on
+// the topic of another gateway may be a copy that someone sent there: it does
+// not count as accounted for, so its gateway is still asked for it.
 func (p *Pipeline) held(pl *plan, a *arrival) {
 	c := &a.entry.Content
 	pl.reply(a.node).reject.Add(c.JID, c.JSeq)
-	if e := a.epoch; a.outcome == Held && !e.Held.Contains(c.JID, c.JSeq) && e.spans <= maxSpans {
+	if e := a.epoch; a.outcome == Held && p.sameGateway(a.node.Site, a.node.Gateway, a.key.Of) && !e.Held.Contains(c.JID, c.JSeq) && e.spans <= maxSpans {
 		e.Held.Add(c.JID, c.JSeq)
 		pl.touched[e] = true
 	}

@@ -6,6 +6,7 @@ import (
 
 	"yunhe/collector/internal/intake"
 	"yunhe/internal/evidence"
+	"yunhe/internal/series"
 )
 
 // Limits on what the storing goroutine keeps in memory.
@@ -14,6 +15,7 @@ const (
 	maxDefinitions = 50000
 	maxAnchors     = 50000
 	maxNodes       = 10000 // nodes without an enrolled key whose state is shown
+	maxUnsigned    = 10000 // devices of such nodes
 	maxLimiters    = 50000
 	// maxSpans bounds the holes of an epoch that are kept in memory; beyond it
 	// each number is looked up.
@@ -24,11 +26,13 @@ const (
 type state struct {
 	epochs      map[epochKey]*epoch
 	definitions map[evidence.Hash]*definition
-	refused     map[evidence.Hash]string // definitions held, and why
+	refused     map[refusedKey]string // definitions held, and why
 	anchors     map[bootKey]intake.Anchor
 	noAnchor    map[bootKey]bool
 	nodes       map[intake.Gateway]bool // shown although not enrolled
+	unsigned    map[series.Device]bool  // of nodes that sign nothing: each is a series for ever
 	limits      map[string]limit
+	sampled     limit     // of all nodes
 	retime      bool      // entries may wait whose boot has an anchor
 	evicted     time.Time // when old raw evidence was last looked for
 }
@@ -36,6 +40,13 @@ type state struct {
 type epochKey struct {
 	of  intake.Gateway
 	jid uint64
+}
+
+// refusedKey names the gateway too: what one key signs holds nothing of another
+// gateway, though it be the same bytes.
+type refusedKey struct {
+	of   intake.Gateway
+	hash evidence.Hash
 }
 
 type bootKey struct {
@@ -47,10 +58,11 @@ func newState() state {
 	return state{
 		epochs:      map[epochKey]*epoch{},
 		definitions: map[evidence.Hash]*definition{},
-		refused:     map[evidence.Hash]string{},
+		refused:     map[refusedKey]string{},
 		anchors:     map[bootKey]intake.Anchor{},
 		noAnchor:    map[bootKey]bool{},
 		nodes:       map[intake.Gateway]bool{},
+		unsigned:    map[series.Device]bool{},
 		limits:      map[string]limit{},
 		retime:      true, // something may wait from before
 	}
@@ -107,6 +119,16 @@ func (e *epoch) follows(c *evidence.Content, hash evidence.Hash) bool {
 	return true
 }
 
+// samples reports whether one more sample of any node may be kept. Its limit
+// is not among those that others push out.
+func (s *state) samples(now time.Time) bool {
+	if now.Sub(s.sampled.since) >= time.Hour {
+		s.sampled = limit{since: now}
+	}
+	s.sampled.n++
+	return s.sampled.n <= allSamplesPerHour
+}
+
 // limit allows n things in a period.
 type limit struct {
 	since time.Time
@@ -132,8 +154,17 @@ func (s *state) allow(what string, now time.Time, every time.Duration, most int)
 
 // epochOf returns an epoch, from memory or the records.
 func (p *Pipeline) epochOf(ctx context.Context, of intake.Gateway, jid uint64) (*epoch, error) {
-	key := epochKey{of, jid}
-	if e := p.state.epochs[key]; e != nil {
+	e, err := p.peekEpoch(ctx, of, jid)
+	if err == nil {
+		p.state.epochs[epochKey{of, jid}] = e
+	}
+	return e, err
+}
+
+// peekEpoch is epochOf for a number that nobody signed: it leaves nothing in
+// memory.
+func (p *Pipeline) peekEpoch(ctx context.Context, of intake.Gateway, jid uint64) (*epoch, error) {
+	if e := p.state.epochs[epochKey{of, jid}]; e != nil {
 		return e, nil
 	}
 	e := &epoch{saved: p.Now()}
@@ -147,7 +178,9 @@ func (p *Pipeline) epochOf(ctx context.Context, of intake.Gateway, jid uint64) (
 	for range e.Seen.Spans() {
 		e.spans++
 	}
-	p.state.epochs[key] = e
+	if e.ID != 0 {
+		p.state.epochs[epochKey{of, jid}] = e
+	}
 	return e, nil
 }
 

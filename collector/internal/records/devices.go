@@ -77,17 +77,17 @@ func (w *flush) rows(f *intake.Flush) error {
 		if err != nil {
 			return err
 		}
-		if r.ClockFailed {
-			if r.Time.Sub(w.now).Abs() < plausible {
-				w.live = append(w.live, r) // with its flag
-			}
+		at := r.Time
+		switch {
+		case r.ClockFailed && at.Sub(w.now).Abs() >= plausible, !r.ClockFailed && at.Before(d.state.LastReading):
 			continue
+		case r.ClockFailed && at.After(w.now):
+			at = w.now // a time to come would hide what is read until then
 		}
-		if r.Time.Before(d.state.LastReading) {
-			continue
+		w.live = append(w.live, r) // with its flag
+		if at.After(d.state.LastReading) {
+			d.state.LastReading = at
 		}
-		w.live = append(w.live, r)
-		d.state.LastReading = r.Time
 		if w.now.Sub(d.saved) < saveEvery {
 			continue
 		}

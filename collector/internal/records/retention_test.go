@@ -10,7 +10,9 @@ import (
 
 	"yunhe/collector/internal/intake"
 	"yunhe/internal/evidence"
+	contract "yunhe/internal/records"
 	"yunhe/internal/seglog"
+	"yunhe/internal/series"
 )
 
 //go:embed testdata/schema1.sql
@@ -106,5 +108,39 @@ func TestStaleRaw(t *testing.T) {
 	stale(now.Add(time.Second), 10, 2, 4)
 	if _, ok, err := s.SeenHash(t.Context(), e.ID, 1); !ok || err != nil {
 		t.Errorf("the number of a deleted entry is forgotten: %v", err)
+	}
+}
+
+// TestLastReadingOfAFailedClock: a device whose clock is not set shows when it
+// was read, as far as that can be right, and hides nothing that comes later.
+func TestLastReadingOfAFailedClock(t *testing.T) {
+	now := time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "records.db"), func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	row := func(at time.Time, failed bool) {
+		t.Helper()
+		d := series.Device{Kind: "meter", Site: "tz", Gateway: "gw-1", ID: "m"}
+		if err := s.Commit(t.Context(), &intake.Flush{Rows: []series.Row{{Device: d, Time: at, ClockFailed: failed}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, c := range []struct {
+		at, want time.Time
+		failed   bool
+	}{
+		{time.Unix(9, 0).UTC(), time.Time{}, true},
+		{now.Add(-time.Minute), now.Add(-time.Minute), true},
+		{now.Add(10 * time.Minute), now, true},
+		{now.Add(-2 * time.Minute), now, true},
+		{now.Add(time.Second), now.Add(time.Second), false},
+	} {
+		row(c.at, c.failed)
+		all, err := s.Devices(t.Context(), contract.Scope{All: true})
+		if err != nil || len(all) != 1 || !all[0].LastReading.Equal(c.want) {
+			t.Errorf("row %d: %+v, %v; want %s", i, all, err, c.want)
+		}
 	}
 }
