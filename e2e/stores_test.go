@@ -92,32 +92,33 @@ type kept struct {
 func keptBy(t testing.TB, s *site) kept {
 	t.Helper()
 	k := kept{entries: entries{}}
-	at := map[number]map[seglog.Position]bool{}
-	each := func(pos seglog.Position, data []byte) {
-		e, err := evidence.Parse(bytes.Clone(data))
-		if err != nil {
-			t.Fatalf("evidence store: %v", err)
-		}
-		n := number{e.Content.JID, e.Content.JSeq}
-		if first, ok := k.entries[n]; ok {
-			k.copies++
-			if !bytes.Equal(first.Bytes, e.Bytes) {
-				t.Errorf("the evidence store holds two entries %v", n)
+	at := map[number]map[spot]bool{}
+	for log, name := range []string{"evidence", "evidence-raw"} {
+		each := func(pos seglog.Position, data []byte) {
+			e, err := evidence.Parse(bytes.Clone(data))
+			if err != nil {
+				t.Fatalf("evidence store: %v", err)
 			}
-		} else {
-			at[n] = map[seglog.Position]bool{}
+			n := number{e.Content.JID, e.Content.JSeq}
+			if first, ok := k.entries[n]; ok {
+				k.copies++
+				if !bytes.Equal(first.Bytes, e.Bytes) {
+					t.Errorf("the evidence store holds two entries %v", n)
+				}
+			} else {
+				at[n] = map[spot]bool{}
+			}
+			k.entries[n], at[n][spot{log, pos}] = e, true
 		}
-		k.entries[n], at[n][pos] = e, true
-	}
-	log, _, err := seglog.Open(seglog.Options{
-		Dir: s.path("state/evidence"), Name: "evidence", FS: seglog.OS(), SegmentBytes: 64 << 20,
-		Each: each, Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := log.Close(); err != nil {
-		t.Fatal(err)
+		l, _, err := seglog.Open(seglog.Options{
+			Dir: s.path("state/" + name), Name: name, FS: seglog.OS(), Each: each, Logger: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	index := indexed(t, s)
 	for n, e := range k.entries {
@@ -132,17 +133,23 @@ func keptBy(t testing.TB, s *site) kept {
 	return k
 }
 
+// spot is where an entry lies: log 0 is kept for ever, log 1 holds raw batches.
+type spot struct {
+	log int
+	seglog.Position
+}
+
 // place is what the records say of one entry.
 type place struct {
 	hash evidence.Hash
-	at   seglog.Position
+	at   spot
 }
 
 // indexed reads the index of stored entries.
 func indexed(t testing.TB, s *site) map[number]place {
 	t.Helper()
 	db := openRecords(t, s)
-	rows, err := db.Query(`SELECT e.jid, s.jseq, s.hash, s.segment, s.offset FROM seen s JOIN epochs e ON e.id = s.epoch`)
+	rows, err := db.Query(`SELECT e.jid, s.jseq, s.hash, s.segment, s.offset, s.log FROM seen s JOIN epochs e ON e.id = s.epoch`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +159,7 @@ func indexed(t testing.TB, s *site) map[number]place {
 		var n number
 		var p place
 		var hash []byte
-		if err := rows.Scan(&n.jid, &n.jseq, &hash, &p.at.Segment, &p.at.Offset); err != nil {
+		if err := rows.Scan(&n.jid, &n.jseq, &hash, &p.at.Segment, &p.at.Offset, &p.at.log); err != nil {
 			t.Fatal(err)
 		}
 		copy(p.hash[:], hash)
