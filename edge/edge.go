@@ -35,6 +35,8 @@ type Deps struct {
 	Logger  *slog.Logger // nil discards
 	Version string       // of the program, for births and epochs; empty means dev
 	Random  io.Reader    // for epoch numbers; nil means crypto/rand
+
+	files seglog.FS // of the journals; nil means the machine's; tests cut its power
 }
 
 // Names of the journals. The boundary journal of each pair gives way last.
@@ -137,6 +139,9 @@ func (a *Agent) fillDeps() error {
 		a.deps.Logger = slog.New(slog.DiscardHandler)
 	}
 	a.deps.Version = cmp.Or(a.deps.Version, "dev")
+	if a.deps.files == nil {
+		a.deps.files = seglog.OS()
+	}
 	if a.deps.Clock == nil {
 		source, err := clock.Open(clock.Options{Built: buildTime(), Marker: filepath.Join(a.cfg.StateDir, "clock")})
 		if err != nil {
@@ -187,7 +192,7 @@ func (a *Agent) openJournals(source telemetry.Source, sync time.Duration, raw, b
 		}
 	}
 	set, report, err := journal.Open(journal.Options{
-		Dir: filepath.Join(a.cfg.StateDir, "journal"), FS: seglog.OS(), Journals: []string{raw, boundary},
+		Dir: filepath.Join(a.cfg.StateDir, "journal"), FS: a.deps.files, Journals: []string{raw, boundary},
 		MaxBytes: a.cfg.Journal.MaxSize, Floor: a.cfg.Journal.Floor, Sync: sync,
 		Now: source.Now, Random: a.deps.Random, Logger: a.deps.Logger,
 	}, journal.Events{
