@@ -3,6 +3,9 @@ package seglog_test
 import (
 	"errors"
 	"fmt"
+	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -423,5 +426,53 @@ func BenchmarkAppendMany(b *testing.B) {
 		if err := l.Commit(); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestCheckFrom opens without reading the older segments: damage in them is
+// met when they are read, and set aside before they are removed.
+func TestCheckFrom(t *testing.T) {
+	fsys := crashfs.New()
+	l := open(t, fsys, nil)
+	old, err := l.Append([]byte("an old record"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Rotate()
+	if _, err := l.Append([]byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	name := filepath.Join(testDir, fmt.Sprintf("%016x.seg", old.Segment))
+	f, err := fsys.Open(name, os.O_RDWR)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte{0xff}, old.Offset+20); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	var each []string
+	l = open(t, fsys, func(o *seglog.Options) {
+		o.CheckFrom = math.MaxUint64
+		o.Each = func(_ seglog.Position, data []byte) { each = append(each, string(data)) }
+	})
+	if !slices.Equal(each, []string{"new"}) {
+		t.Errorf("open has read %q, want the last segment alone", each)
+	}
+	var damage *seglog.DamageError
+	if _, err := l.ReadAt(old); !errors.As(err, &damage) {
+		t.Errorf("a damaged record reads as %v", err)
+	}
+	if err := l.Remove(old.Segment); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := fsys.OpenDir(testDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := dir.List()
+	if err != nil || !slices.ContainsFunc(files, func(f seglog.FileInfo) bool { return strings.HasSuffix(f.Name, ".damaged") }) {
+		t.Errorf("no copy of the damage is left: %v, %v", files, err)
 	}
 }

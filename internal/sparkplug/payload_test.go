@@ -377,3 +377,25 @@ func BenchmarkEncode(b *testing.B) {
 		s.DeviceData("meter", rs, nil, false, at)
 	}
 }
+
+// TestNamesAreBounded: a node that invents names for ever does not fill the
+// memory.
+func TestNamesAreBounded(t *testing.T) {
+	var d Decoder
+	var p Payload
+	for i := 0; i <= maxNames; i += 1000 {
+		var ms []Metric
+		for k := range 1000 {
+			ms = append(ms, Metric{Name: fmt.Sprint(i + k), Type: Double, Value: telemetry.Float(1)})
+		}
+		if err := d.Decode((&Payload{Metrics: ms}).Append(nil), &p); err != nil {
+			t.Fatal(err)
+		}
+		if p.Metrics[999].Name != fmt.Sprint(i+999) {
+			t.Fatalf("name %q, want %d", p.Metrics[999].Name, i+999)
+		}
+	}
+	if len(d.names) > maxNames {
+		t.Errorf("%d names are kept, at most %d should be", len(d.names), maxNames)
+	}
+}

@@ -472,3 +472,41 @@ func TestManyAckSpans(t *testing.T) {
 	}
 	s.Close()
 }
+
+// TestHeldThenAcked: what the collector took after all is held no more.
+func TestHeldThenAcked(t *testing.T) {
+	w := newWorld(t)
+	s := w.open()
+	defer s.Close()
+	raw := s.Journal("raw")
+	ref := w.append(raw, "batch")
+	raw.Hold(ranges(number(ref)))
+	if n := raw.Ack(ranges(number(ref))); n != 1 || raw.Stats().Held != 0 {
+		t.Errorf("acked %d, %d are held", n, raw.Stats().Held)
+	}
+}
+
+// TestFloorOfAnUnsetClock signs under a clock that says 1970; after a restart
+// under the right time the acked entries are kept for their floor all the same.
+func TestFloorOfAnUnsetClock(t *testing.T) {
+	w := newWorld(t)
+	right := w.now
+	w.now = time.Unix(0, 0).UTC()
+	s := w.open()
+	for range 300 {
+		w.append(s.Journal("raw"), strings.Repeat("x", 1000))
+	}
+	var all evidence.Ranges
+	all.AddSpan(evidence.Span{JID: s.Journal("raw").jid, Lo: 1, Hi: 301})
+	s.Journal("raw").Ack(all)
+	s.Close()
+	w.now = right
+	s = w.open()
+	defer s.Close()
+	raw := s.Journal("raw")
+	w.now = w.now.Add(23 * time.Hour)
+	w.append(raw, "later")
+	if n := raw.Stats().Entries; n != 303 {
+		t.Errorf("%d entries before the floor, want all 303", n)
+	}
+}
