@@ -9,6 +9,7 @@ import (
 
 	"yunhe/collector"
 	"yunhe/internal/broker"
+	"yunhe/internal/evidence"
 	"yunhe/internal/wholefile"
 )
 
@@ -28,7 +29,7 @@ type gatewayEnroll struct {
 	enrolmentFile
 	Site    string `arg:"" help:"Site the gateway belongs to."`
 	Gateway string `arg:"" help:"The gateway's id."`
-	Key     string `arg:"" help:"The line that 'yunhe-edge key' printed, in quotes, or @FILE."`
+	Key     string `arg:"" help:"What 'yunhe-edge key' printed, in quotes, or @FILE."`
 }
 
 // Run enrols the key and shows its fingerprint, to be compared with the one
@@ -42,12 +43,34 @@ func (c gatewayEnroll) Run(t *terminal) error {
 		}
 		key = string(b)
 	}
-	e, err := collector.Enroll(c.File, c.Site, c.Gateway, strings.TrimSpace(key), time.Now())
+	line, err := publicKeyLine(key)
+	if err != nil {
+		return err
+	}
+	e, err := collector.Enroll(c.File, c.Site, c.Gateway, line, time.Now())
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(t.out, "enrolled %s of %s with %s\nCompare the fingerprint with what 'yunhe-edge key' shows on the gateway.\n", e.Gateway, e.Site, e.Fingerprint)
 	return err
+}
+
+// publicKeyLine takes what `yunhe-edge key` printed, whole or its first line
+// alone. A second line must be the fingerprint of the first.
+func publicKeyLine(text string) (string, error) {
+	line, fingerprint, both := strings.Cut(strings.TrimSpace(text), "\n")
+	line, fingerprint = strings.TrimSpace(line), strings.TrimSpace(fingerprint)
+	if !both {
+		return line, nil
+	}
+	key, err := evidence.ParsePublicKey(line)
+	if err != nil {
+		return "", err
+	}
+	if key.Fingerprint() != fingerprint {
+		return "", fmt.Errorf("the key has the fingerprint %s, the line under it says %.60q: copy again what 'yunhe-edge key' prints", key.Fingerprint(), fingerprint)
+	}
+	return line, nil
 }
 
 type gatewayList struct{ enrolmentFile }

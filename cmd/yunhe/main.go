@@ -66,7 +66,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exit
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "yunhe:", err)
+		fmt.Fprintf(stderr, "yunhe: %s; add --help to see what the command takes\n", err)
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)

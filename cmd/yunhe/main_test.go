@@ -30,7 +30,9 @@ func TestUsage(t *testing.T) {
 	if out, _ := yunhe(t, 0, "--version"); !strings.Contains(out, version) {
 		t.Errorf("version: %q", out)
 	}
-	yunhe(t, 2, "nonsense")
+	if _, log := yunhe(t, 2, "nonsense"); !strings.Contains(log, "--help") {
+		t.Errorf("a wrong command line gets no hint: %s", log)
+	}
 	if _, log := yunhe(t, 1, "demo", "--listen", "0.0.0.0:0"); !strings.Contains(log, "loopback only") {
 		t.Errorf("the demo offers itself to the network: %s", log)
 	}
@@ -52,6 +54,8 @@ func TestSetup(t *testing.T) {
 			args := append([]string{"setup", dir, "--site", "park", "--gateway", "gw-1", "--gateway", "gw-2"}, tt.flags...)
 			if out, _ := yunhe(t, 0, args...); !strings.Contains(out, "yunhe serve "+dir) {
 				t.Errorf("setup does not say what comes next:\n%s", out)
+			} else if _, err := os.Stat(filepath.Join(dir, "secrets/mqtt-gw-1.password")); err != nil || !strings.Contains(out, "secrets/mqtt-gw-1.password") {
+				t.Errorf("setup does not say where the gateway's password is: %v\n%s", err, out)
 			}
 			cfg, err := collector.Load(filepath.Join(dir, server.CollectorFile))
 			if err != nil {
@@ -110,6 +114,36 @@ func TestKeys(t *testing.T) {
 	yunhe(t, 0, "key", "revoke", "--file", file, id)
 	yunhe(t, 1, "key", "revoke", "--file", file, "nobody")
 	yunhe(t, 1, "key", "create", "--file", file, "--person", "x", "--role", "king", "--all-sites")
+}
+
+// TestEnroll: what `yunhe-edge key` prints may be given whole or as its first
+// line; a fingerprint of another key under it is noticed.
+func TestEnroll(t *testing.T) {
+	const line = "yunhe-ed25519 9CLR0HIS6f56Jv+TwnGtXuZLK4xqfQQZLkQ+WykA8II="
+	const fingerprint = "SHA256:WQcGPfJlXhsf+jnEbXk+7/ROU4jmdkYTaAC6wPmtSQI"
+	for _, tt := range []struct {
+		name, key string
+		want      int
+	}{
+		{"line", line, 0},
+		{"both lines", line + "\n" + fingerprint + "\n", 0},
+		{"both lines from Windows", line + "\r\n" + fingerprint + "\r\n", 0},
+		{"another's fingerprint", line + "\nSHA256:AAAAPfJlXhsf+jnEbXk+7/ROU4jmdkYTaAC6wPmtSQI", 1},
+		{"cut off", line[:40], 1},
+		{"fingerprint alone", fingerprint, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			file := filepath.Join(dir, "gateways.yaml")
+			out, _ := yunhe(t, tt.want, "gateway", "enroll", "--file", file, "park", "gw-1", tt.key)
+			if tt.want == 0 && !strings.Contains(out, fingerprint) {
+				t.Errorf("the fingerprint is not shown:\n%s", out)
+			}
+			if list, _ := yunhe(t, 0, "gateway", "list", "--file", file); strings.Contains(list, "gw-1") != (tt.want == 0) {
+				t.Errorf("list:\n%s", list)
+			}
+		})
+	}
 }
 
 // TestAccountInto: the password lands in a file of its owner's, whoever put

@@ -52,8 +52,13 @@ func (c setupCommand) Run(t *terminal) error {
 Next:
   yunhe serve %[1]s
   sign in at http://%[2]s with the key in %[1]s/secrets/api-admin.key
-  on each gateway: run 'yunhe-edge key', then here
-  yunhe gateway enroll --file %[1]s/gateways.yaml %[3]s %[4]s 'THE LINE IT PRINTED'
+  for each gateway, such as %[4]s:
+  take %[1]s/secrets/mqtt-%[4]s.password to it as its broker password, mode 0600
+  run 'yunhe-edge key' on it, then here
+  yunhe gateway enroll --file %[1]s/gateways.yaml %[3]s %[4]s 'WHAT IT PRINTED'
 `, c.Dir, c.Listen, c.Site, c.Gateway[0])
+	if err == nil && c.MQTT == "" {
+		_, err = fmt.Fprintf(t.out, "The broker is for this machine only: for gateways elsewhere add tls to %s/broker.yaml, see docs/operations.md\n", c.Dir)
+	}
 	return err
 }
