@@ -111,6 +111,9 @@ func checkBroker(b Broker, add func(string, error)) {
 // checkSecret demands a file that is readable for us and for nobody else.
 func checkSecret(path string) error {
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s does not exist; write the secret into it and run chmod 600 %s", path, path)
+	}
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -131,6 +132,9 @@ func (s *Server) serve(ctx context.Context, c net.Conn) error {
 func Call(ctx context.Context, path, command string, result any) error {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "unix", path)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("reach the agent at %s: it is not running; start yunhe-edge run with the same config: %w", path, err)
+	}
 	if err != nil {
 		return fmt.Errorf("reach the agent at %s: %w", path, err)
 	}
