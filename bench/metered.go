@@ -166,13 +166,15 @@ func (b *bench) meteredDay(agent *edge.Agent, t *tap, clock *virtual, to time.Ti
 	connect = t.traffic()
 	begin := to.Add(-time.Duration(hours) * time.Hour)
 	var before traffic
+	late := 0
 	step := func(at time.Time) error {
 		switch at.Sub(at.Truncate(15 * time.Minute)) {
 		case meteredEvery: // a quarter hour was polled; its entries are journalled within 20 ms
 			time.Sleep(60 * time.Millisecond)
 		case 2 * meteredEvery: // and handed to the publisher with the poll after it
-			if err := b.until("the quarter hour is acknowledged", 30*time.Second, nil, settled); err != nil {
-				return err
+			// On a busy disk they may come a step later; the end waits for all.
+			if err := b.until("the quarter hour is acknowledged", 2*time.Second, nil, settled); err != nil {
+				late++
 			}
 		}
 		if at.Equal(begin) {
@@ -184,6 +186,9 @@ func (b *bench) meteredDay(agent *edge.Agent, t *tap, clock *virtual, to time.Ti
 	err = agent.Backfill(b.ctx, edge.History{From: begin.Add(-time.Hour), To: to, Every: meteredEvery, Step: step})
 	if err == nil {
 		err = b.until("everything is acknowledged", 30*time.Second, nil, settled)
+	}
+	if late > 0 {
+		b.note("%d of %d quarter hours were acknowledged together with the next: their acknowledgements are too few", late, 4*(hours+1))
 	}
 	return t.traffic().minus(before), connect, err
 }
