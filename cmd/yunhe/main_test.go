@@ -191,6 +191,25 @@ func TestSetupAfterKeysAreLost(t *testing.T) {
 	}
 }
 
+// TestSetupEnrolsLater: a gateway whose key was made and not enrolled, because
+// setup was cut short, is enrolled by the next run, once.
+func TestSetupEnrolsLater(t *testing.T) {
+	dir := t.TempDir()
+	args := []string{"setup", filepath.Join(dir, "server"), "--site", "park", "--gateway", "gw-1",
+		"--edge-dir", filepath.Join(dir, "edge"), "--edge-state", filepath.Join(dir, "state")}
+	yunhe(t, 0, args...)
+	keys := filepath.Join(dir, "server", "gateways.yaml")
+	if err := os.Remove(keys); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		yunhe(t, 0, args...)
+		if all, err := collector.ListKeys(keys); err != nil || len(all) != 1 {
+			t.Errorf("%d keys are enrolled, %v; want 1", len(all), err)
+		}
+	}
+}
+
 func TestServeNamesEveryFault(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{

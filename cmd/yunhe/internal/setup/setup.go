@@ -257,11 +257,26 @@ func (w *writer) edge(p page, now time.Time) {
 	if w.err = os.MkdirAll(p.EdgeState, 0o700); w.err != nil {
 		return
 	}
-	key, created, err := evidence.LoadOrCreateKey(filepath.Join(p.EdgeState, "gateway.key"))
-	if err == nil && created {
-		_, err = collector.Enroll(filepath.Join(p.Dir, "gateways.yaml"), p.Site, gateway, key.Public().String(), now)
+	key, _, err := evidence.LoadOrCreateKey(filepath.Join(p.EdgeState, "gateway.key"))
+	if err == nil {
+		err = enrol(filepath.Join(p.Dir, "gateways.yaml"), p.Site, gateway, key.Public(), now)
 	}
 	if err != nil {
 		w.err = fmt.Errorf("enrol the gateway: %w", err)
 	}
+}
+
+// enrol trusts a key that was never enrolled; one that was revoked stays so.
+func enrol(path, site, gateway string, k evidence.PublicKey, now time.Time) error {
+	all, err := collector.ListKeys(path)
+	if err != nil {
+		return err
+	}
+	for _, e := range all {
+		if e.Fingerprint == k.Fingerprint() {
+			return nil
+		}
+	}
+	_, err = collector.Enroll(path, site, gateway, k.String(), now)
+	return err
 }
