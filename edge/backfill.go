@@ -89,7 +89,6 @@ func (a *Agent) Backfill(ctx context.Context, h History) error {
 	rec.historical = true
 	err = a.replay(ctx, h, clock, rec)
 	rec.wait()
-	a.feeds.past.poke()
 	if lost, _, n := rec.state(); err == nil && n > 0 {
 		err = fmt.Errorf("%d entries could not be kept: %w", n, lost)
 	}
@@ -126,7 +125,6 @@ func (a *Agent) replay(ctx context.Context, h History, clock *stepClock, rec *re
 		if err := pollAll(ctx, polls, t); err != nil {
 			return err
 		}
-		a.feeds.past.poke()
 		if h.Progress != nil {
 			h.Progress(t)
 		}

@@ -119,8 +119,12 @@ func (a *Agent) open(devices []resolved) (err error) {
 		return err
 	}
 	raw, boundary := a.journals.Journal(rawJournal), a.journals.Journal(boundaryJournal)
-	a.feeds = agentFeeds{newFeed(raw), newFeed(boundary), newFeed(nil), newFeed(nil)}
+	fresh := newFresh()
+	a.feeds = agentFeeds{newFeed(fresh), newFeed(fresh), newFeed(nil), newFeed(nil)}
+	a.feeds.raw.attach(raw)
+	a.feeds.boundary.attach(boundary)
 	a.recorder = newRecorder(a.key, a.deps.Clock, a.definitions(), newDefined(), raw, boundary, 64+4*len(devices))
+	a.recorder.fresh = fresh
 	if _, err := os.Stat(a.journalDir(pastJournal)); err == nil {
 		if _, err := a.openPast(); err != nil {
 			return err
@@ -227,9 +231,8 @@ func (a *Agent) openPast() (*journal.Set, error) {
 		return nil, err
 	}
 	a.past, a.pastDefined = set, newDefined()
-	a.feeds.past.journal.Store(set.Journal(pastJournal))
-	a.feeds.pastBoundary.journal.Store(set.Journal(pastBoundary))
-	a.feeds.past.poke()
+	a.feeds.past.attach(set.Journal(pastJournal))
+	a.feeds.pastBoundary.attach(set.Journal(pastBoundary))
 	return set, nil
 }
 

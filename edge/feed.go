@@ -12,14 +12,22 @@ import (
 // feed shows a journal to the publisher. A feed without a journal has nothing
 // to send until one is attached.
 type feed struct {
-	journal atomic.Pointer[journal.Journal]
-	updated chan struct{}
+	journal  atomic.Pointer[journal.Journal]
+	fresh    *fresh // nil: everything is read from the disk
+	attached chan struct{}
+	updated  chan struct{}
 }
 
-func newFeed(j *journal.Journal) *feed {
-	f := &feed{updated: make(chan struct{}, 1)}
+// newFeed returns a feed without a journal.
+func newFeed(f *fresh) *feed {
+	return &feed{fresh: f, attached: make(chan struct{}), updated: make(chan struct{}, 1)}
+}
+
+// attach gives the feed its journal, once.
+func (f *feed) attach(j *journal.Journal) {
 	f.journal.Store(j)
-	return f
+	close(f.attached)
+	f.poke()
 }
 
 // Pending returns entries that wait to be sent.
@@ -47,16 +55,30 @@ func (f *feed) Mark() (place any, jid, next uint64) {
 	return j.End(), n.JID, n.JSeq
 }
 
-// Read returns the bytes of an entry.
-func (f *feed) Read(e publish.Entry) ([]byte, error) {
-	return f.journal.Load().Read(e.Ref.(journal.Ref))
+// Read returns an entry.
+func (f *feed) Read(e publish.Entry) (evidence.Entry, error) {
+	if f.fresh != nil {
+		if entry, ok := f.fresh.take(e.JID, e.JSeq); ok {
+			return entry, nil
+		}
+	}
+	b, err := f.journal.Load().Read(e.Ref.(journal.Ref))
+	if err != nil {
+		return evidence.Entry{}, err
+	}
+	return evidence.Parse(b)
 }
 
 // Updated receives after entries became pending.
 func (f *feed) Updated() <-chan struct{} { return f.updated }
 
-// forward passes the journal's own signal on; the journal is attached by then.
+// forward passes the journal's own signal on, from when it is attached.
 func (f *feed) forward(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-f.attached:
+	}
 	j := f.journal.Load()
 	for {
 		select {

@@ -22,6 +22,7 @@ type recorder struct {
 	definitions   definitions
 	raw, boundary *journal.Journal
 	historical    bool
+	fresh         *fresh // nil: nobody sends at once
 
 	places chan struct{}
 	under  sync.WaitGroup
@@ -199,7 +200,18 @@ func (r *recorder) define(j *journal.Journal, device string, h evidence.Hash, da
 }
 
 func (r *recorder) append(j *journal.Journal, device string, c evidence.Content) error {
-	_, err := j.Append(device, r.historical, sealer(r.key, c))
+	seal := sealer(r.key, c)
+	if r.fresh == nil {
+		_, err := j.Append(device, r.historical, seal)
+		return err
+	}
+	_, err := j.Append(device, r.historical, func(jid, jseq uint64, prev evidence.Hash) (evidence.Entry, error) {
+		e, err := seal(jid, jseq, prev)
+		if err == nil {
+			r.fresh.put(e) // taken only once the journal shows the entry, which is when it is durable
+		}
+		return e, err
+	})
 	return err
 }
 

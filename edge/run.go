@@ -32,7 +32,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	for _, b := range a.buses {
 		lines = append(lines, b.Run)
 	}
-	outward := []part{a.publish.Run, server.Run, a.feeds.raw.forward, a.feeds.boundary.forward}
+	outward := []part{a.publish.Run, server.Run}
+	for _, f := range a.feeds.all() {
+		outward = append(outward, f.forward)
+	}
 	err = runStages(ctx, polls, lines, outward)
 	return errors.Join(err, a.Close())
 }

@@ -89,14 +89,14 @@ func (m *memory) Mark() (any, uint64, uint64) {
 	return len(m.entries), m.jid, uint64(len(m.entries) + 1)
 }
 
-func (m *memory) Read(e Entry) ([]byte, error) {
+func (m *memory) Read(e Entry) (evidence.Entry, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	b, ok := m.bytes[e.JSeq]
 	if !ok {
-		return nil, fmt.Errorf("entry %d is gone", e.JSeq)
+		return evidence.Entry{}, fmt.Errorf("entry %d is gone", e.JSeq)
 	}
-	return b, nil
+	return evidence.Parse(b)
 }
 
 func (m *memory) Updated() <-chan struct{} { return m.updated }

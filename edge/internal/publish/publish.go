@@ -37,8 +37,8 @@ type Journal interface {
 	// Mark returns the place behind everything written so far, and the number
 	// the next entry will have.
 	Mark() (place any, jid, next uint64)
-	// Read returns the attached form of an entry.
-	Read(e Entry) ([]byte, error)
+	// Read returns an entry.
+	Read(e Entry) (evidence.Entry, error)
 	// Updated receives after entries became pending.
 	Updated() <-chan struct{}
 }

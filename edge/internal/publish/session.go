@@ -13,7 +13,8 @@ const (
 	lookAhead     = 64 // entries a lane knows in advance
 	statusEvery   = time.Minute
 	meteredStatus = time.Hour
-	tickEvery     = time.Second // re-sends are looked for
+	tickEvery     = time.Second            // re-sends are looked for
+	lookEvery     = 200 * time.Millisecond // and meanwhile, when there is much to send
 	// rebirthPause bounds what a host that asks for rebirths can cost.
 	rebirthPause = time.Second
 	// fresh is how old the newest reading of a live message may be.
@@ -36,6 +37,7 @@ type session struct {
 	bornAt   time.Time
 	rebirth  bool
 	statusAt time.Time
+	looked   time.Time // for what must be sent again
 }
 
 type sentEntry struct {
@@ -94,7 +96,12 @@ func (s *session) work(ctx context.Context) error {
 		if err := s.duties(ctx, now); err != nil {
 			return err
 		}
-		again := s.window.due(now, lookAhead)
+		var again []number
+		if now.Sub(s.looked).Abs() >= lookEvery { // it looks at the whole window
+			if again = s.window.due(now, lookAhead); len(again) < lookAhead {
+				s.looked = now
+			}
+		}
 		for _, n := range again {
 			if err := s.sendAgain(ctx, n); err != nil {
 				return err
@@ -178,11 +185,7 @@ func (s *session) sendAgain(ctx context.Context, n number) error {
 // reason to end the session.
 func (s *session) send(ctx context.Context, f *feed, e Entry, again bool) error {
 	n := number{e.JID, e.JSeq}
-	b, err := f.journal.Read(e)
-	var entry evidence.Entry
-	if err == nil {
-		entry, err = evidence.Parse(b)
-	}
+	entry, err := f.journal.Read(e)
 	if err != nil {
 		s.fail(fmt.Errorf("read entry %d:%d: %w", e.JID, e.JSeq, err))
 		s.forget(n)
