@@ -8,6 +8,7 @@ import (
 
 	"yunhe/cmd/yunhe/internal/server"
 	"yunhe/collector"
+	"yunhe/internal/catalog"
 )
 
 var example = regexp.MustCompile("(?s)```yaml\n# ([a-z]+\\.yaml)\n(.*?)```")
@@ -23,6 +24,7 @@ func TestExamplesOfOperations(t *testing.T) {
 		server.CollectorFile: func(p string) error { _, err := collector.Load(p); return err },
 		server.APIFile:       func(p string) error { _, err := server.LoadAPI(p, true); return err },
 		server.BrokerFile:    func(p string) error { _, err := server.LoadBroker(p); return err },
+		"catalog.yaml":       func(p string) error { _, err := catalog.Load(p); return err },
 	}
 	for _, m := range example.FindAllSubmatch(text, -1) {
 		name := string(m[1])
