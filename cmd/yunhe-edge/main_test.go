@@ -95,3 +95,23 @@ func TestPlanJSON(t *testing.T) {
 		t.Errorf("%v: %s", err, stdout.String())
 	}
 }
+
+// TestFirstReading: the configuration that docs/first-reading.md shows loads.
+func TestFirstReading(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/first-reading.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(doc), "```yaml\n")
+	text, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("no configuration")
+	}
+	cfg, err := edge.Load(write(t, text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := edge.Plan(cfg); err != nil {
+		t.Error(err)
+	}
+}

@@ -128,12 +128,16 @@ func (g *guard) OnConnectAuthenticate(_ *mqtt.Client, pk packets.Packet) bool {
 	if same := user.Secret.Matches(pk.Connect.Password); !found || !same {
 		return false
 	}
-	id := pk.Connect.ClientIdentifier
+	id, will := pk.Connect.ClientIdentifier, pk.Connect.WillTopic
 	if id != name && !strings.HasPrefix(id, name+"-") {
+		g.Log.Warn("the password is right and the client id is not: it must be the account's name, or begin with it and a dash", "account", name, "client_id", id)
 		return false
 	}
-	return !pk.Connect.WillFlag ||
-		allowed(user.Publish, pk.Connect.WillTopic) && (!pk.Connect.WillRetain || mayRetain(pk.Connect.WillTopic))
+	if pk.Connect.WillFlag && (!allowed(user.Publish, will) || pk.Connect.WillRetain && !mayRetain(will)) {
+		g.Log.Warn("the password is right and the will is not allowed: a renamed gateway needs an account of its new name", "account", name, "will_topic", will)
+		return false
+	}
+	return true
 }
 
 // OnPublish refuses to retain what Sparkplug does not retain: a gateway may
