@@ -50,9 +50,25 @@ func (f configFlag) load() (edge.Config, error) {
 	return cfg, nil
 }
 
-// gcPercent keeps the heap small at the price of some processor time: small
-// gateways have 64 to 256 MB of memory in all.
-const gcPercent = 50
+// Small gateways have 64 to 256 MB of memory in all. What lives is small (2 MB
+// with fifty meters) and what is thrown away is much (1.5 MB a second), so the
+// collector of garbage may let the heap grow to three times what lives; it then
+// runs every few seconds and not twice a second. The limit keeps the whole
+// near what it would have had; it grows with the devices, because one below
+// what lives would make the collector run all the time.
+const (
+	gcPercent       = 200
+	memoryBase      = 10 << 20
+	memoryPerDevice = 64 << 10
+)
+
+// limitMemory sets the limits for an agent of so many devices and gives back
+// what reading the config and the profiles took.
+func limitMemory(devices int) {
+	debug.SetGCPercent(gcPercent)
+	debug.SetMemoryLimit(memoryBase + int64(devices)*memoryPerDevice)
+	debug.FreeOSMemory()
+}
 
 type runCommand struct {
 	configFlag
@@ -65,9 +81,13 @@ func (c *runCommand) Run(ctx context.Context, o *output) error {
 	if err != nil {
 		return err
 	}
-	debug.SetGCPercent(gcPercent)
 	log := slog.New(slog.NewTextHandler(o.stderr, &slog.HandlerOptions{Level: c.LogLevel}))
-	return edge.Run(ctx, cfg, edge.Deps{Logger: log, Version: programVersion()})
+	agent, err := edge.Open(ctx, cfg, edge.Deps{Logger: log, Version: programVersion()})
+	if err != nil {
+		return err
+	}
+	limitMemory(len(cfg.Devices))
+	return agent.Run(ctx)
 }
 
 type checkCommand struct {

@@ -11,6 +11,10 @@ import (
 // itself, in bytes.
 const maxBuffered = 4 << 20
 
+// maxUsual is how much room a group is given from the start at most, in bytes:
+// as much as the one before took, so that it is not copied while it grows.
+const maxUsual = 256 << 10
+
 // group is what one commit writes.
 type group struct {
 	chunks []chunk
@@ -112,7 +116,7 @@ func (l *Log) Enqueue(data []byte) (Position, Ticket, error) {
 	}
 	g := l.cur
 	if n := len(g.chunks); n == 0 || g.chunks[n-1].segment != l.tail.Segment {
-		g.chunks = append(g.chunks, chunk{segment: l.tail.Segment, offset: l.tail.Offset})
+		g.chunks = append(g.chunks, chunk{segment: l.tail.Segment, offset: l.tail.Offset, data: make([]byte, 0, max(int(size), l.usual))})
 	}
 	c := &g.chunks[len(g.chunks)-1]
 	f := newFrame(l.opts.Name, c.segment)
@@ -192,6 +196,7 @@ func (l *Log) commitLocked(g *group) error {
 		return nil
 	}
 	l.cur = newGroup()
+	l.usual = min(g.bytes, maxUsual)
 	l.mu.Unlock()
 	for _, c := range g.chunks {
 		if g.err = l.write(c); g.err != nil {

@@ -124,6 +124,7 @@ type Log struct {
 	segments []*segment // by id
 	tail     Position   // where the next record goes; offset 0: not created
 	cur      *group     // records not yet written
+	usual    int        // bytes of the newest group
 	buffered error      // why records of AppendBuffered failed, until Commit
 	failed   error      // why the last commit failed, until Reset
 	closed   bool
