@@ -119,14 +119,20 @@ func TestMissingDefinition(t *testing.T) {
 	s.collector.start()
 	g.drained(90 * time.Second)
 	s.complete(g)
-	definitions := 0
+	definitions := map[uint64]int{} // by epoch: a quarter hour may bring the boundary journal and its own
 	for _, e := range keptBy(t, s).entries {
 		if e.Content.Kind == evidence.KindDefinition {
-			definitions++
+			definitions[e.Content.JID]++
 		}
 	}
-	if definitions != 2 {
-		t.Errorf("%d definitions are stored, want the first and the one that was asked for", definitions)
+	asked := 0
+	for _, n := range definitions {
+		if n == 2 {
+			asked++
+		}
+	}
+	if asked != 1 {
+		t.Errorf("definitions by epoch %v: want one epoch with the first and the one that was asked for", definitions)
 	}
 }
 

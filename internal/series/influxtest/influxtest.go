@@ -4,6 +4,7 @@ package influxtest
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -125,14 +126,21 @@ func (s *Server) createDatabase() error {
 	return nil
 }
 
+// freePort returns a port below those that the system hands out, drawn at
+// random: tests of other packages start servers at the same time, and two that
+// met would answer for each other.
 func freePort(tb testing.TB) int {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
+	for range 100 {
+		port := 10000 + rand.IntN(20000)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	tb.Fatal("no free port between 10000 and 30000")
+	return 0
 }
 
 // binary finds influxd: YUNHE_INFLUXD, or .tools/influxd at the module root.
