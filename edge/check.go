@@ -40,7 +40,11 @@ func Check(cfg Config) (findings []Finding, ok bool) {
 		add("device "+d.ID+", profile "+d.Profile, err)
 	}
 	add("state directory "+cfg.StateDir, checkWritable(cfg.StateDir))
-	add("key "+cfg.KeyFile, checkKey(cfg.KeyFile))
+	key := "key " + cfg.KeyFile
+	if _, err := os.Stat(cfg.KeyFile); errors.Is(err, fs.ErrNotExist) {
+		key += " (made at the first start)"
+	}
+	add(key, checkKey(cfg.KeyFile))
 	checkBroker(cfg.Broker, add)
 	for _, b := range cfg.Buses {
 		if a, err := bus.ParseAddress(b.Address); err == nil && a.Path != "" {

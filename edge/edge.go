@@ -111,6 +111,11 @@ func (a *Agent) open(devices []resolved) (err error) {
 	if err := a.fillDeps(); err != nil {
 		return err
 	}
+	if f := a.cfg.Broker.PasswordFile; f != "" {
+		if err := checkSecret(f); err != nil {
+			a.deps.Logger.Warn("the broker's password", "error", err)
+		}
+	}
 	a.started = a.deps.Clock.Now()
 	if a.key, a.created, err = evidence.LoadOrCreateKey(a.cfg.KeyFile); err != nil {
 		return fmt.Errorf("load key: %w", err)
@@ -124,7 +129,7 @@ func (a *Agent) open(devices []resolved) (err error) {
 	a.feeds.raw.attach(raw)
 	a.feeds.boundary.attach(boundary)
 	a.recorder = newRecorder(a.key, a.deps.Clock, a.definitions(), newDefined(), raw, boundary, 64+4*len(devices))
-	a.recorder.fresh = fresh
+	a.recorder.fresh, a.recorder.log = fresh, a.deps.Logger
 	if _, err := os.Stat(a.journalDir(pastJournal)); err == nil {
 		if _, err := a.openPast(); err != nil {
 			return err

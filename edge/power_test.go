@@ -169,32 +169,49 @@ func (g *gateway) entries(a *Agent, j *journal.Journal) (map[uint64][]evidence.E
 }
 
 // checkChains demands numbers without holes, each naming the one before, and
-// an epoch that names the end of the one before it.
+// an epoch that names the end of the one before it. A write that was never
+// confirmed may leave a hole, which the new epoch then declares.
 func checkChains(chains map[uint64][]evidence.Entry, now uint64) error {
-	for jid, chain := range chains {
-		prev := evidence.Hash{}
-		for i, e := range chain {
-			if e.Content.JSeq != uint64(i+1) || e.Content.Prev != prev {
-				return fmt.Errorf("entry %d of epoch %d has number %d or another predecessor", i+1, jid, e.Content.JSeq)
+	lost := map[publishtest.Number]bool{}
+	var epoch evidence.Epoch
+	for i, e := range chains[now] {
+		event, err := evidence.DecodeEvent(e.Content.Data)
+		if err != nil {
+			return err
+		}
+		switch event := event.(type) {
+		case evidence.Epoch:
+			epoch = event
+		case evidence.Loss:
+			for n := event.Lo; n <= event.Hi; n++ {
+				lost[publishtest.Number{JID: event.JID, JSeq: n}] = true
 			}
-			prev = e.Hash
+		}
+		if (i == 0) != (epoch.Site != "" && e.Content.JSeq == 1) {
+			return fmt.Errorf("entry %d of the new epoch %d is a %T", e.Content.JSeq, now, event)
 		}
 	}
-	if len(chains[now]) == 0 {
-		return fmt.Errorf("epoch %d has no event", now)
-	}
-	event, err := evidence.DecodeEvent(chains[now][0].Content.Data)
-	if err != nil {
-		return err
-	}
-	epoch, ok := event.(evidence.Epoch)
-	if !ok {
-		return fmt.Errorf("epoch %d begins with %T", now, event)
+	for jid, chain := range chains {
+		next, prev := uint64(1), evidence.Hash{}
+		for _, e := range chain {
+			whole := true
+			for ; next < e.Content.JSeq; next++ {
+				if whole = false; !lost[publishtest.Number{JID: jid, JSeq: next}] {
+					return fmt.Errorf("entry %d of epoch %d is missing and not declared", next, jid)
+				}
+			}
+			if whole && e.Content.Prev != prev {
+				return fmt.Errorf("entry %d of epoch %d does not name the one before", next, jid)
+			}
+			next, prev = e.Content.JSeq+1, e.Hash
+		}
 	}
 	before := chains[epoch.PrevJID]
-	if len(chains) > 1 && len(before) == 0 || len(before) > 0 &&
-		(epoch.PrevJSeq != uint64(len(before)) || epoch.PrevHash != before[len(before)-1].Hash) {
-		return fmt.Errorf("epoch %d names %d:%d, which has %d entries", now, epoch.PrevJID, epoch.PrevJSeq, len(before))
+	if len(chains) > 1 && len(before) == 0 {
+		return fmt.Errorf("epoch %d names epoch %d, which is not there", now, epoch.PrevJID)
+	}
+	if n := len(before); n > 0 && (epoch.PrevJSeq != before[n-1].Content.JSeq || epoch.PrevHash != before[n-1].Hash) {
+		return fmt.Errorf("epoch %d names %d:%d, which is not the last entry", now, epoch.PrevJID, epoch.PrevJSeq)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ type recorder struct {
 	historical    bool
 	fresh         *fresh // nil: nobody sends at once
 
+	log    *slog.Logger
 	places chan struct{}
 	under  sync.WaitGroup
 
@@ -31,9 +33,10 @@ type recorder struct {
 
 	mu    sync.Mutex
 	again map[evidence.Hash]time.Time // of the newest re-definition asked for
-	lost  uint64                      // batches and events that could not be journalled
+	lost  map[string]uint64           // batches and events that could not be journalled, by journal
 	err   error
 	errAt time.Time
+	told  time.Time // of the newest line in the log about what is lost
 }
 
 // defined is what was journalled in the present epochs; recorders that share
@@ -64,6 +67,7 @@ func newRecorder(key *evidence.PrivateKey, clock telemetry.Source, d definitions
 	return &recorder{
 		key: key, clock: clock, definitions: d, raw: raw, boundary: boundary,
 		places: make(chan struct{}, places), defined: defined, again: map[evidence.Hash]time.Time{},
+		lost: map[string]uint64{}, log: slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -75,7 +79,7 @@ func (r *recorder) Batch(ctx context.Context, b poll.Batch) error {
 	if b.Boundary {
 		j = r.boundary
 	}
-	return r.submit(ctx, func() error {
+	return r.submit(ctx, j, func() error {
 		if err := r.define(j, b.Meaning.Device, b.Meaning.Hash, b.Meaning.Data); err != nil {
 			return err
 		}
@@ -95,7 +99,7 @@ func (r *recorder) Event(ctx context.Context, e evidence.Event) error {
 	}
 	c := r.content(evidence.KindEvent)
 	c.Data = data
-	return r.submit(ctx, func() error { return r.append(r.raw, device, c) })
+	return r.submit(ctx, r.raw, func() error { return r.append(r.raw, device, c) })
 }
 
 // Define journals a definition anew because a collector lacks it.
@@ -116,15 +120,15 @@ func (r *recorder) Define(ctx context.Context, h evidence.Hash) error {
 	}
 	c := r.content(evidence.KindDefinition)
 	c.Data = data
-	return r.submit(ctx, func() error { return r.append(r.raw, def.Device, c) })
+	return r.submit(ctx, r.raw, func() error { return r.append(r.raw, def.Device, c) })
 }
 
 func (r *recorder) content(kind evidence.Kind) evidence.Content {
 	return evidence.Content{Kind: kind, Recorded: r.clock.Now(), Clock: r.clock.Clock()}
 }
 
-// submit runs fn when there is a place.
-func (r *recorder) submit(ctx context.Context, fn func() error) error {
+// submit runs fn, which appends to j, when there is a place.
+func (r *recorder) submit(ctx context.Context, j *journal.Journal, fn func() error) error {
 	select {
 	case r.places <- struct{}{}:
 	case <-ctx.Done():
@@ -133,21 +137,37 @@ func (r *recorder) submit(ctx context.Context, fn func() error) error {
 	r.under.Go(func() {
 		defer func() { <-r.places }()
 		if err := fn(); err != nil {
-			r.fail(err)
+			r.fail(j, err)
 		}
 	})
 	return nil
 }
 
+// tellEvery spaces the lines about what could not be journalled.
+const tellEvery = time.Minute
+
 // fail counts what was lost. An entry that waits in memory for the disk is
 // not: the journal writes it later.
-func (r *recorder) fail(err error) {
+func (r *recorder) fail(j *journal.Journal, err error) {
 	r.note(err)
-	if !errors.Is(err, journal.ErrKept) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.lost++
+	if errors.Is(err, journal.ErrKept) {
+		return
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lost[j.Name()]++
+	if now := time.Now(); now.Sub(r.told) >= tellEvery {
+		r.told = now
+		r.log.Warn("readings are lost: they cannot be journalled; make room on the disk of state_dir, or mend it",
+			"journal", j.Name(), "lost_since_start", r.lost[j.Name()], "error", err)
+	}
+}
+
+// lostOf returns how much could not be appended to a journal.
+func (r *recorder) lostOf(journal string) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lost[journal]
 }
 
 // note keeps an error for Status.
@@ -161,7 +181,10 @@ func (r *recorder) note(err error) {
 func (r *recorder) state() (err error, at time.Time, lost uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.err, r.errAt, r.lost
+	for _, n := range r.lost {
+		lost += n
+	}
+	return r.err, r.errAt, lost
 }
 
 // wait returns when everything taken is durable or has failed.

@@ -57,7 +57,7 @@ type JournalStatus struct {
 	Backlog uint64 `json:"backlog"` // entries not acknowledged
 	Held    uint64 `json:"held"`    // entries the collector refused and keeps
 	Bytes   int64  `json:"bytes"`
-	Dropped uint64 `json:"dropped"` // entries deleted before they were acknowledged
+	Dropped uint64 `json:"dropped"` // entries deleted before they were acknowledged, or never written
 }
 
 // DeviceStatus is the state of one device.
@@ -193,7 +193,7 @@ func (a *Agent) Status() Status {
 	journals := a.stats()
 	for _, name := range slices.Sorted(maps.Keys(journals)) {
 		j := journals[name]
-		s.Journals = append(s.Journals, JournalStatus{Name: name, Backlog: j.Pending, Held: j.Held, Bytes: j.Bytes, Dropped: j.Dropped})
+		s.Journals = append(s.Journals, JournalStatus{Name: name, Backlog: j.Pending, Held: j.Held, Bytes: j.Bytes, Dropped: j.Dropped + a.recorder.lostOf(name)})
 	}
 	for i, d := range a.devices {
 		s.Devices = append(s.Devices, deviceStatus(a.cfg.Devices[i], d.Status()))

@@ -231,7 +231,7 @@ func (l *Log) fail(g *group) {
 	if g.many || behind.many {
 		l.buffered = g.err
 	}
-	l.opts.Logger.Error("append to log failed", "log", l.opts.Name, "error", g.err)
+	l.opts.Logger.Debug("append to log failed", "log", l.opts.Name, "error", g.err)
 }
 
 // write makes one chunk durable. On failure the active file is either back

@@ -61,7 +61,7 @@ type Options struct {
 	// Each is called by Open with every intact record it checks, in order.
 	// The data are valid during the call only.
 	Each func(Position, []byte)
-	// Logger gets damage (Warn) and failed commits (Error).
+	// Logger gets damage (Warn); failed commits are returned (and Debug).
 	Logger *slog.Logger
 }
 
@@ -140,7 +140,8 @@ type activeFile struct {
 // Open opens or creates the log in opts.Dir. It returns an error only if the
 // directory cannot be used at all; damage is in the report. Everything the
 // log yields from here on is durable: what an earlier process had written
-// and not synced is synced first.
+// and not synced is synced first. If that sync fails, which is logged, what was
+// written may be gone after a power cut; new records go to a fresh segment.
 func Open(opts Options) (*Log, Report, error) {
 	if opts.SegmentBytes <= 0 {
 		opts.SegmentBytes = DefaultSegmentBytes

@@ -89,4 +89,7 @@ func (e *backoffError) Error() string {
 	return fmt.Sprintf("%v, next try in %s: %v", e.kind, e.until.Round(time.Millisecond), e.cause)
 }
 
+// Cause returns why: it is told once, the countdown is no news.
+func (e *backoffError) Cause() error { return e.cause }
+
 func (e *backoffError) Is(target error) bool { return target == e.kind }

@@ -31,6 +31,7 @@ type Device struct {
 	meaning *Meaning
 	last    map[string]telemetry.Reading
 	status  Status
+	told    map[string]bool // errors logged since all was good
 }
 
 // planKey names the plans a device needs.
@@ -45,7 +46,7 @@ func New(cfg Config) (*Device, error) {
 	d := &Device{
 		cfg: cfg, grid: Grid{cfg.Fast, cfg.Slow}, profile: cfg.Profile,
 		memory: newMemory(), plans: map[planKey]*profile.Plan{}, last: map[string]telemetry.Reading{},
-		status: Status{State: Starting},
+		status: Status{State: Starting}, told: map[string]bool{},
 	}
 	if cfg.Metered != nil {
 		d.gather = newGather(*cfg.Metered)
@@ -195,14 +196,29 @@ func (d *Device) send(ctx context.Context, boundary bool, rs []telemetry.Reading
 	return d.cfg.Sink.Batch(ctx, Batch{Boundary: boundary, Meaning: d.Meaning(), Readings: rs})
 }
 
-// fail notes an error for Status and logs it when it is another than before.
+// maxTold bounds the errors that are told apart.
+const maxTold = 16
+
+// fail notes an error for Status, and logs it the first time since all was
+// good: a dead device must not fill the log. Of an error that says how long the
+// device is left alone the cause counts, which has a method Cause() error.
 func (d *Device) fail(err error) {
+	var waiting interface {
+		error
+		Cause() error
+	}
+	if errors.As(err, &waiting) && waiting.Cause() != nil {
+		err = waiting.Cause()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if text := err.Error(); text != d.status.LastError {
-		d.status.LastError = text
-		d.cfg.Logger.Warn("device", "device", d.cfg.Device, "error", text)
+	text := err.Error()
+	d.status.LastError = text
+	if d.told[text] || len(d.told) >= maxTold {
+		return
 	}
+	d.told[text] = true
+	d.cfg.Logger.Warn("device", "device", d.cfg.Device, "error", text)
 }
 
 // Meaning returns the definition in force; nil before a SunSpec device was

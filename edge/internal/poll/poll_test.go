@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -354,6 +355,35 @@ func TestDeadDevice(t *testing.T) {
 		b.run(10 * time.Second)
 		if batches = b.take(); len(batches) != 1 || len(points(batches[0].Readings, telemetry.Good)) != 18 {
 			t.Errorf("after it came back: %d batches", len(batches))
+		}
+	})
+}
+
+// countdown is an error like that of a bus which leaves a device alone.
+type countdown struct{ at time.Time }
+
+func (c countdown) Error() string { return "next try after " + c.at.String() }
+func (c countdown) Cause() error  { return errors.New("no answer in time") }
+
+// silent is a device in back-off.
+type silent struct{ *bench }
+
+func (s silent) Read(context.Context, profile.Table, uint16, uint16) ([]byte, time.Time, error) {
+	return nil, time.Time{}, fmt.Errorf("read meter: %w", countdown{time.Now()})
+}
+
+// A dead device says so once, not in every poll.
+func TestDeadDeviceIsLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lines strings.Builder
+		b := newBench(t, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&lines, nil)) })
+		b.device.cfg.Reader = silent{b}
+		b.run(time.Hour)
+		if n := strings.Count(lines.String(), "level=WARN"); n < 1 || n > 3 {
+			t.Errorf("%d warnings in an hour:\n%.2000s", n, lines.String())
+		}
+		if s := b.device.Status(); s.LastError != "no answer in time" {
+			t.Errorf("status says %q", s.LastError)
 		}
 	})
 }

@@ -163,5 +163,6 @@ func (d *Device) note(rs []telemetry.Reading, state State) {
 	}
 	if state == Good {
 		d.status.LastError = ""
+		clear(d.told)
 	}
 }
