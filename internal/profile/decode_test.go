@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -176,6 +177,69 @@ func TestQuickPathGivesTheSame(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestFloatIsNearestToExact: Float is the float64 nearest to Exact for every
+// kind of formula, at and around the border of the short way too, and has an
+// error where Exact has one.
+func TestFloatIsNearestToExact(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(5, 6))
+	for _, typ := range []string{"u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64", "bcd32", "u32 sf", "u16 dec", "u16 + u16*1000", "s32 times u16"} {
+		for _, scale := range []string{"1", "0.1", "0.001", "1e-10", "0.2794", "3.6", "1e10", "-0.01", "67108863", "67108864", "12345.678"} {
+			f, err := ParseFormula(typ, "ABCD", scale)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 200 {
+				u := rnd.Uint64() >> rnd.IntN(64)
+				if rnd.IntN(4) == 0 { // next to 2^53 / coefficient, and negative
+					u = (1<<53)/max(uint64(rnd.IntN(1<<26)), 1) + uint64(rnd.IntN(3)) - 1
+				}
+				if rnd.IntN(4) == 0 {
+					u = -u
+				}
+				raw := binary.BigEndian.AppendUint64(nil, u)[8-f.RawSize():]
+				got, err := f.Float(raw)
+				d, err2 := f.Exact(raw)
+				want := (err2 == nil) && !math.IsInf(d.Float64(), 0)
+				if (err == nil) != want || want && got != d.Float64() {
+					t.Fatalf("%s × %s, raw % x: %v (%v), exact %s (%v)", typ, scale, raw, got, err, d, err2)
+				}
+			}
+		}
+	}
+	f, err := ParseFormula("u32", "ABCD", "0.01")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Float([]byte{1, 2}); err == nil {
+		t.Error("two bytes of four are a value")
+	}
+	raw := []byte{0x07, 0x7b, 0xf4, 0x40}
+	if n := testing.AllocsPerRun(100, func() { _, _ = f.Float(raw) }); n != 0 {
+		t.Errorf("the short way allocates %v times", n)
+	}
+}
+
+func BenchmarkFloat(b *testing.B) {
+	f, err := ParseFormula("u32", "ABCD", "0.01")
+	if err != nil {
+		b.Fatal(err)
+	}
+	raw := []byte{0x07, 0x7b, 0xf4, 0x40}
+	b.Run("float", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, _ = f.Float(raw)
+		}
+	})
+	b.Run("exact", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			d, _ := f.Exact(raw)
+			_ = d.Float64()
+		}
+	})
 }
 
 func TestUnknownTypeIsAnErrorNeverZero(t *testing.T) {

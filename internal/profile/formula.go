@@ -177,6 +177,16 @@ func (c *choice) key(raw []byte) (string, error) {
 	return d.String(), err
 }
 
+// Float returns the float64 nearest to the exact value of a reading with these
+// raw bytes, which is what a gateway puts on the wire; an error where Exact has
+// one, and for a value beyond every float64.
+func (f *Formula) Float(raw []byte) (float64, error) {
+	if !f.scale.Exact() {
+		return 0, errors.New("compute exact value: the scale is a fraction")
+	}
+	return f.float(raw)
+}
+
 // float returns the float64 nearest to the value.
 func (f *Formula) float(raw []byte) (float64, error) {
 	if v, ok := f.quick(raw); ok {
@@ -214,8 +224,11 @@ func (f *Formula) quick(raw []byte) (float64, bool) {
 		return 0, false
 	}
 	i, c := o.signedField(o.word(raw)), scale.int().Int64()
-	const limit = 1 << 26 // two of these make 2^52
-	if (i < 0 && !o.typ.signed()) || i <= -limit || i >= limit || c <= -limit || c >= limit {
+	const exact, limit = 1 << 53, 1 << 26
+	if (i < 0 && !o.typ.signed()) || c == 0 || c <= -limit || c >= limit {
+		return 0, false
+	}
+	if most := exact / max(c, -c); i < -most || i > most {
 		return 0, false
 	}
 	if scale.exp < 0 {

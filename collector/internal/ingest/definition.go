@@ -77,19 +77,18 @@ func (c counter) agrees(r *telemetry.Reading) error {
 	if c.err != nil {
 		return fmt.Errorf("the definition does not explain the register bytes %x: %w", r.Raw, c.err)
 	}
+	if r.Type == telemetry.TypeFloat {
+		near, err := c.formula.Float(r.Raw)
+		if v, is := r.Value.AsFloat(); err == nil && is && v == near {
+			return nil
+		}
+	}
 	exact, err := c.formula.Exact(r.Raw)
 	if err != nil {
 		return fmt.Errorf("the register bytes %x stand for no value, the reading says %s: %w", r.Raw, r.Value.Text(), err)
 	}
-	ok := false
-	switch r.Type {
-	case telemetry.TypeFloat:
-		v, is := r.Value.AsFloat()
-		ok = is && v == exact.Float64()
-	case telemetry.TypeUint:
-		v, is := r.Value.AsUint()
-		ok = is && strconv.FormatUint(v, 10) == exact.String()
-	}
+	v, is := r.Value.AsUint()
+	ok := r.Type == telemetry.TypeUint && is && strconv.FormatUint(v, 10) == exact.String()
 	if !ok {
 		return fmt.Errorf("the register bytes %x stand for %s, the reading says %s: what is signed must be what was read", r.Raw, exact, r.Value.Text())
 	}
