@@ -116,7 +116,7 @@ func (c *Collector) open(ctx context.Context, d Deps) (err error) {
 	}
 	c.pipeline, err = ingest.New(ingest.Config{
 		Sites: c.cfg.Sites, Entries: c.cfg.Flush.Entries, Interval: c.cfg.Flush.Interval,
-		Queue: c.cfg.Queue, Workers: min(runtime.GOMAXPROCS(0), maxWorkers),
+		Queue: c.cfg.Queue, QueueBytes: c.cfg.QueueBytes, Workers: min(runtime.GOMAXPROCS(0), maxWorkers),
 		RawRetention: c.cfg.Evidence.RawRetention,
 	}, ingest.Deps{
 		Keys: c.keys, Evidence: c.evidence, Series: d.Series, Records: c.records, Clocks: c.records, Retention: c.records,

@@ -17,12 +17,15 @@ type Config struct {
 	// control socket. It is created with mode 0700 and locked for life.
 	StateDir string
 	// KeysFile is the enrolment file; empty means keys.yaml in StateDir.
-	KeysFile   string
-	Broker     Broker
-	Series     Series
-	Flush      Flush
-	Evidence   Evidence
-	Queue      int // messages that may wait; more are dropped, counted and come back
+	KeysFile string
+	Broker   Broker
+	Series   Series
+	Flush    Flush
+	Evidence Evidence
+	// Queue and QueueBytes bound the messages that wait, are decided or are
+	// being stored; more are dropped, counted and come back.
+	Queue      int
+	QueueBytes int64
 	Quarantine Quarantine
 	Records    Records
 }
@@ -88,6 +91,7 @@ const (
 	DefaultFlushEntries      = 500
 	DefaultFlushInterval     = 50 * time.Millisecond
 	DefaultQueue             = 8192
+	DefaultQueueBytes        = 64 << 20
 	DefaultRawRetention      = 400 * 24 * time.Hour
 	DefaultQuarantineBytes   = 256 << 20
 	DefaultQuarantineEntries = 20000
@@ -103,6 +107,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.Queue == 0 {
 		c.Queue = DefaultQueue
+	}
+	if c.QueueBytes == 0 {
+		c.QueueBytes = DefaultQueueBytes
 	}
 	if c.Quarantine.MaxBytes == 0 {
 		c.Quarantine.MaxBytes = DefaultQuarantineBytes

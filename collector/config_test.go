@@ -21,7 +21,7 @@ func TestLoad(t *testing.T) {
 	}
 	in := func(name string) string { return filepath.Join("testdata", name) }
 	want := Config{
-		Host: "collector-1", Sites: []string{"tongzhou", "majuqiao"}, StateDir: in("state"), KeysFile: in("state/keys.yaml"), Queue: 8192,
+		Host: "collector-1", Sites: []string{"tongzhou", "majuqiao"}, StateDir: in("state"), KeysFile: in("state/keys.yaml"), Queue: 8192, QueueBytes: 64 << 20,
 		Broker: Broker{URL: "mqtts://broker.example:8883", ClientID: "yunhe-collector-1", User: "collector",
 			PasswordFile: in("secrets/broker"), CAFile: in("secrets/ca.pem")},
 		Series:     Series{Kind: SeriesInflux, URL: "http://127.0.0.1:8086", Org: "yunhe", Bucket: "readings", TokenFile: in("secrets/influx")},
@@ -46,7 +46,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Queue != full.Queue || got.Flush != full.Flush || got.Evidence != full.Evidence || got.Quarantine != full.Quarantine || got.Broker.ClientID != full.Broker.ClientID {
+	if got.Queue != full.Queue || got.QueueBytes != full.QueueBytes || got.Flush != full.Flush || got.Evidence != full.Evidence || got.Quarantine != full.Quarantine || got.Broker.ClientID != full.Broker.ClientID {
 		t.Errorf("defaults %+v", got)
 	}
 	if got.KeysFile != "/s/keys.yaml" || got.Series.Path != "/s/series.db" {

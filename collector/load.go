@@ -48,7 +48,7 @@ func Parse(path string, b []byte) (Config, error) {
 
 // read takes up the file and reports whether any key is there.
 func (c *Config) read(root strictyaml.Node) bool {
-	top := root.Object("host", "sites", "state_dir", "keys_file", "queue", "broker", "series", "flush", "evidence", "quarantine", "records")
+	top := root.Object("host", "sites", "state_dir", "keys_file", "queue", "queue_bytes", "broker", "series", "flush", "evidence", "quarantine", "records")
 	top.At("host").Into(&c.Host, "the Sparkplug host id")
 	for _, n := range top.At("sites").List() {
 		s, _ := n.Text("the id of a site") // a faulty one keeps its place
@@ -57,6 +57,8 @@ func (c *Config) read(root strictyaml.Node) bool {
 	top.At("state_dir").Into(&c.StateDir, "a directory that survives restarts")
 	top.At("keys_file").Into(&c.KeysFile, "the enrolment file")
 	integer(top.At("queue"), &c.Queue, 16, 1<<20)
+	top.At("queue_bytes").Size(&c.QueueBytes)
+	notZero(top.At("queue_bytes"), c.QueueBytes == 0)
 	c.Broker.read(top.At("broker"))
 	c.Series.read(top.At("series"))
 	o := top.At("flush").Object("entries", "interval")

@@ -13,6 +13,9 @@ import (
 // minQuarantine is the smallest useful quarantine: some of the largest messages.
 const minQuarantine = 4 << 20
 
+// minQueueBytes is the smallest useful queue: some of the largest messages.
+const minQueueBytes = 4 << 20
+
 // minRawRetention is the shortest useful retention: what came a day ago may
 // still have to be re-timed or looked at.
 const minRawRetention = 24 * time.Hour
@@ -102,6 +105,9 @@ func (s Series) validate(bad func(key, format string, args ...any)) {
 }
 
 func (c Config) validateLimits(bad func(key, format string, args ...any)) {
+	if c.QueueBytes < minQueueBytes {
+		bad("queue_bytes", "%d bytes is too small: at least 4MiB", c.QueueBytes)
+	}
 	if c.Flush.Interval > 10*time.Second {
 		bad("flush.interval", "%s is too long: acknowledgements would come after the gateways send again; at most 10s", c.Flush.Interval)
 	}

@@ -177,6 +177,7 @@ func (p *Pipeline) decideBatch(ctx context.Context, pl *plan, a *arrival) error 
 		a.boot = !ok
 	}
 	a.rows, a.slots = rowsOfBatch(&a.entry, def, a.At, failed, shift)
+	a.shift, c.Readings = shift, nil // the rows say the same
 	return nil
 }
 

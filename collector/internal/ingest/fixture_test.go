@@ -260,7 +260,7 @@ func newWorldOf(t testing.TB, dir string, fs seglog.FS, segment int64) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.records.Close(); w.kept.Close(); log.Close() })
-	w.p, err = New(Config{Sites: []string{"tz"}, Entries: 500, Interval: 10 * time.Millisecond, Queue: 4096, Workers: 2}, Deps{
+	w.p, err = New(Config{Sites: []string{"tz"}, Entries: 500, Interval: 10 * time.Millisecond, Queue: 4096, QueueBytes: 64 << 20, Workers: 2}, Deps{
 		Keys: w.keys, Evidence: w.log, Series: w.series, Records: orderedRecords{w.records, w}, Clocks: w.records, Retention: w.records, Quarantine: w.kept,
 		Send: w.receive, Now: func() time.Time { return w.now }, Logger: slog.New(slog.DiscardHandler),
 		Alias: func(s, g, d string) (string, string, string) {

@@ -31,6 +31,7 @@ func (p *Pipeline) flush(ctx context.Context, batch []*arrival) error {
 			return err
 		}
 	}
+	pl.lighten()
 	if err := p.planRetimes(ctx, pl); err != nil {
 		return err
 	}
@@ -44,6 +45,7 @@ func (p *Pipeline) flush(ctx context.Context, batch []*arrival) error {
 	if err := p.storeSeries(ctx, pl); err != nil {
 		return err
 	}
+	pl.lighten()
 	p.quarantine(pl)
 	p.finish(pl, at)
 	if !pl.flush.Empty() {
@@ -78,7 +80,13 @@ func (p *Pipeline) storeEvidence(ctx context.Context, accepted []*arrival) (map[
 			}
 			at[a] = pos
 		}
-		return p.Evidence.Commit()
+		if err := p.Evidence.Commit(); err != nil {
+			return err
+		}
+		for _, a := range accepted {
+			a.entry.Bytes = nil // on disk
+		}
+		return nil
 	})
 }
 
@@ -115,6 +123,9 @@ func (p *Pipeline) storeSeries(ctx context.Context, pl *plan) error {
 		return err
 	}
 	p.reject(pl, rejected, owner)
+	for _, a := range pl.batch {
+		a.rows = nil // the flush has them
+	}
 	pl.flush.Rows = rows
 	if len(rejected) > 0 {
 		pl.flush.Rows = keepRows(rows, owner, rejected)

@@ -5,8 +5,9 @@
 //
 // Messages wait in bounded queues, one a worker; the workers decode and verify
 // in parallel, in order per gateway; one goroutine stores and acknowledges,
-// many messages at a time. A store that is slow or down makes the queues fill,
-// and what does not fit is dropped and counted: the gateways keep what is not
+// many messages at a time. All messages from arrival to answer share one budget
+// of bytes. A store that is slow or down makes it and the queues fill, and what
+// does not fit is dropped and counted: the gateways keep what is not
 // acknowledged and send it again.
 package ingest
 
@@ -30,7 +31,9 @@ type Config struct {
 	Entries  int      // at most this many messages a flush
 	Interval time.Duration
 	Queue    int // messages that may wait
-	Workers  int // that decode and verify
+	// QueueBytes bounds the messages between arrival and answer.
+	QueueBytes int64
+	Workers    int // that decode and verify
 	// RawRetention is how long raw batches stay in the evidence store after
 	// they were stored; 0: for ever.
 	RawRetention time.Duration
@@ -61,6 +64,7 @@ type Pipeline struct {
 	cfg     Config
 	metrics *metrics
 	seed    maphash.Seed
+	room    *room
 	queues  []chan job    // one a worker
 	decided chan *arrival // from the workers to the one that stores
 	owned   map[string]bool
@@ -70,7 +74,8 @@ type Pipeline struct {
 // job is a message on its way, with a place for the answer to a replay.
 type job struct {
 	intake.Message
-	done chan<- Result // nil for messages from the broker
+	weight int64         // what it takes of the room
+	done   chan<- Result // nil for messages from the broker
 }
 
 // Result is what became of a replayed message.
@@ -85,7 +90,7 @@ func New(cfg Config, d Deps) (*Pipeline, error) {
 		d.Alias = func(s, g, dev string) (string, string, string) { return s, g, dev }
 	}
 	cfg.Workers = max(cfg.Workers, 1)
-	p := &Pipeline{Deps: d, cfg: cfg, seed: maphash.MakeSeed(), owned: map[string]bool{}, state: newState()}
+	p := &Pipeline{Deps: d, cfg: cfg, seed: maphash.MakeSeed(), room: newRoom(cfg.QueueBytes), owned: map[string]bool{}, state: newState()}
 	for _, s := range cfg.Sites {
 		p.owned[s] = true
 	}
@@ -93,7 +98,7 @@ func New(cfg Config, d Deps) (*Pipeline, error) {
 		p.queues = append(p.queues, make(chan job, max(cfg.Queue/cfg.Workers, 1)))
 	}
 	p.decided = make(chan *arrival, cfg.Entries)
-	m, err := newMetrics(d.Registry, p.waiting)
+	m, err := newMetrics(d.Registry, p.waiting, p.room.used)
 	if err != nil {
 		return nil, err
 	}
@@ -111,19 +116,22 @@ func (p *Pipeline) waiting() float64 {
 }
 
 // Offer takes a message without ever blocking. It reports false, and counts,
-// when the queue is full: the message is gone, and its entry comes again.
+// when it does not fit: the message is gone, and its entry comes again.
 func (p *Pipeline) Offer(m intake.Message) bool {
 	if isCommand(m.Topic) {
 		return true // our own commands come back: we listen to the whole site
 	}
 	p.metrics.messages.Inc()
-	select {
-	case p.queue(m.Topic) <- job{Message: m}:
-		return true
-	default:
-		p.metrics.dropped.Inc()
-		return false
+	if j := (job{Message: m, weight: p.room.weigh(m)}); p.room.try(j.weight) {
+		select {
+		case p.queue(m.Topic) <- j:
+			return true
+		default:
+			p.room.release(j.weight)
+		}
 	}
+	p.metrics.dropped.Inc()
+	return false
 }
 
 // isCommand reports whether the third level of a topic is NCMD.
@@ -139,10 +147,15 @@ func isCommand(topic string) bool {
 func (p *Pipeline) Replay(ctx context.Context, it intake.Item) (<-chan Result, error) {
 	done := make(chan Result, 1)
 	j := job{Message: intake.Message{Topic: it.Topic, Payload: it.Payload, At: p.Now()}, done: done}
+	j.weight = p.room.weigh(j.Message)
+	if err := p.room.wait(ctx, j.weight); err != nil {
+		return nil, err
+	}
 	select {
 	case p.queue(it.Topic) <- j:
 		return done, nil
 	case <-ctx.Done():
+		p.room.release(j.weight)
 		return nil, ctx.Err()
 	}
 }
@@ -186,6 +199,9 @@ func (p *Pipeline) work(ctx context.Context, q <-chan job) error {
 		case <-ctx.Done():
 			return nil
 		case j := <-q:
+			if p.room.open(ctx, j.weight) != nil {
+				return nil
+			}
 			a := d.decode(j)
 			select {
 			case p.decided <- a:
@@ -214,8 +230,11 @@ func (p *Pipeline) store(ctx context.Context) error {
 		if err := p.flush(ctx, batch); err != nil {
 			return err
 		}
+		for _, a := range batch {
+			p.room.close(a.weight)
+		}
+		clear(batch) // so that they are freed while the queue is quiet
 		p.evict(ctx)
-		clear(batch) // so that payloads are freed while the queue is quiet
 	}
 }
 

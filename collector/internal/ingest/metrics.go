@@ -15,7 +15,7 @@ type metrics struct {
 	flushes                                       prometheus.Histogram
 }
 
-func newMetrics(reg prometheus.Registerer, waiting func() float64) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer, waiting, used func() float64) (*metrics, error) {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "yunhe", Subsystem: "collector", Name: name, Help: help})
 	}
@@ -24,7 +24,7 @@ func newMetrics(reg prometheus.Registerer, waiting func() float64) (*metrics, er
 	}
 	m := &metrics{
 		messages:   counter("messages_total", "MQTT messages received."),
-		dropped:    counter("messages_dropped_total", "MQTT messages dropped because the queue was full; gateways send their entries again."),
+		dropped:    counter("messages_dropped_total", "MQTT messages dropped because the queue was full, by messages or bytes; gateways send their entries again."),
 		values:     counter("values_stored_total", "Readings accepted by the series store."),
 		unstorable: counter("unsigned_rows_rejected_total", "Rows of unsigned nodes that the series store can never hold."),
 		unkept:     counter("quarantine_errors_total", "Refused messages that could not be kept."),
@@ -40,8 +40,10 @@ func newMetrics(reg prometheus.Registerer, waiting func() float64) (*metrics, er
 	}
 	depth := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "yunhe", Subsystem: "collector", Name: "queue_messages",
 		Help: "Messages that wait to be decoded."}, waiting)
+	bytes := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "yunhe", Subsystem: "collector", Name: "queue_bytes",
+		Help: "Bytes of messages that wait or are being stored."}, used)
 	var err error
-	for _, c := range []prometheus.Collector{m.messages, m.dropped, m.values, m.unstorable, m.unkept, m.outcomes, m.retries, m.lag, m.flushes, depth} {
+	for _, c := range []prometheus.Collector{m.messages, m.dropped, m.values, m.unstorable, m.unkept, m.outcomes, m.retries, m.lag, m.flushes, depth, bytes} {
 		err = errors.Join(err, reg.Register(c))
 	}
 	return m, err

@@ -51,6 +51,7 @@ type arrival struct {
 	slots   []intake.Slot // of counters in rows
 	boot    bool          // the rows wait for the time of their boot
 	retimed bool          // the rows have corrected times
+	shift   time.Duration // of a retimed one
 }
 
 // refuse settles the outcome with a sentence.

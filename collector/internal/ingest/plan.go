@@ -46,6 +46,23 @@ func newPlan(now time.Time, batch []*arrival) *plan {
 	}
 }
 
+// lighten lets go of the bytes of messages that will be neither written nor
+// kept any more: a flush may have to wait long for a store.
+func (pl *plan) lighten() {
+	for _, a := range pl.batch {
+		switch a.outcome {
+		case Held, Equivocation, UnknownKey, Invalid: // go into quarantine as they came
+			a.entry.Bytes, a.entry.Content.Readings = nil, nil
+		case Stored:
+			if a.entry.Bytes == nil && a.rows == nil { // else the series store may refuse it
+				a.Payload = nil
+			}
+		default:
+			a.Payload, a.entry.Bytes, a.entry.Content.Readings = nil, nil, nil
+		}
+	}
+}
+
 // status returns the news of a gateway in this flush.
 func (pl *plan) status(of intake.Gateway) *intake.Status {
 	st := pl.statuses[of]

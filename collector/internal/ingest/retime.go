@@ -123,8 +123,8 @@ func (pl *plan) retimeEvents() {
 		count(r.Of, r.shift)
 	}
 	for _, a := range pl.accepted {
-		if a.retimed && len(a.rows) > 0 {
-			count(a.key.Of, a.rows[0].Time.Sub(a.entry.Content.Readings[0].Time))
+		if a.retimed {
+			count(a.key.Of, a.shift)
 		}
 	}
 	for of, s := range sums {
