@@ -33,7 +33,7 @@ func (s *gatedSeries) Write(ctx context.Context, rows []series.Row) ([]series.Re
 // budget offered, the messages held stay within the budget and the heap within
 // a small multiple of it; what was dropped is accepted when it comes again.
 func TestMemoryIsBoundedByBytes(t *testing.T) {
-	const budget = 2 << 20
+	const budget = 1 << 20
 	w := newWorld(t)
 	g := w.enrolled("gw-1", 1)
 	w.deliver(g.begin()...)
