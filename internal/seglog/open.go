@@ -61,8 +61,10 @@ func (l *Log) load() (Report, error) {
 }
 
 // settle makes durable what a killed process wrote to a segment and did not
-// sync: it has been read, and what was read once must stay.
-func (l *Log) settle(s *segment) {
+// sync: it has been read, and what was read once must stay. After a failed
+// fsync the next one may lie, so a segment for which it reports false is not
+// written on.
+func (l *Log) settle(s *segment) bool {
 	file, err := l.opts.FS.Open(l.path(segmentName(s.id)), os.O_RDWR)
 	if err == nil {
 		err = errors.Join(file.Sync(), file.Close())
@@ -73,10 +75,11 @@ func (l *Log) settle(s *segment) {
 	if err != nil {
 		l.opts.Logger.Error("sync segment left by the last run", "log", l.opts.Name, "segment", segmentName(s.id), "error", err)
 	}
+	return err == nil
 }
 
-// inspect checks one segment. The last one is written on if it is whole;
-// else a fresh one begins, so that nothing is ever cut off.
+// inspect checks one segment. The last one is written on if it is whole and
+// durable; else a fresh one begins, so that nothing is ever cut off.
 func (l *Log) inspect(s *segment, last bool, report *Report) {
 	flags := uint16(0)
 	err := l.check(s, func(pos Position, data []byte, f uint16) {
@@ -89,15 +92,16 @@ func (l *Log) inspect(s *segment, last bool, report *Report) {
 	if err != nil {
 		s.damage = append(s.damage, Damage{File: segmentName(s.id), Length: s.size, Reason: fmt.Sprintf("cannot be read: %v", err)})
 	}
+	durable := true // all but these were synced before the next was created
 	if last || flags&flagPreallocated != 0 {
-		l.settle(s) // all others were synced before the next was created
+		durable = l.settle(s)
 	}
 	if err := l.setAside(s); err != nil {
 		l.opts.Logger.Error("set damage aside", "log", l.opts.Name, "segment", segmentName(s.id), "error", err)
 	}
 	if last {
 		l.tail = Position{Segment: s.id + 1}
-		if len(s.damage) == 0 && s.end > segmentHeaderSize && s.end == s.size && flags&flagPreallocated == 0 {
+		if durable && len(s.damage) == 0 && s.end > segmentHeaderSize && s.end == s.size && flags&flagPreallocated == 0 {
 			l.tail = Position{Segment: s.id, Offset: s.end}
 		}
 		for i := range s.damage {

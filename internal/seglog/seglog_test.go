@@ -184,6 +184,34 @@ func TestFailedSync(t *testing.T) {
 	}
 }
 
+// TestFailedSyncAtOpen has the sync of what a killed process left fail, of the
+// file or of its directory: new records go to a fresh segment and survive.
+func TestFailedSyncAtOpen(t *testing.T) {
+	for sync, want := range []uint64{1, 2, 2} { // 0: none fails
+		fsys := crashfs.New()
+		l := open(t, fsys, nil)
+		if _, err := l.Append([]byte("confirmed")); err != nil {
+			t.Fatal(err)
+		}
+		fsys.CrashAt(1) // written, not synced
+		l.Append([]byte("left"))
+		fsys.Restart()
+		fsys.FailSync(sync)
+		l = open(t, fsys, nil)
+		if got := contents(t, l); !slices.Equal(got, []string{"confirmed", "left"}) {
+			t.Errorf("sync %d fails: found %q", sync, got)
+		}
+		next, err := l.Append([]byte("next"))
+		if err != nil || next.Segment != want {
+			t.Errorf("sync %d fails: the next record is at %s, %v, want segment %d", sync, next, err, want)
+		}
+		after := contents(t, open(t, fsys.PowerCut(crashfs.Forget()), nil))
+		if !slices.Contains(after, "confirmed") || !slices.Contains(after, "next") {
+			t.Errorf("sync %d fails: after a power cut there is %q", sync, after)
+		}
+	}
+}
+
 // slowSync lets a test act while a sync is under way, which then fails.
 type slowSync struct {
 	seglog.FS
