@@ -6,6 +6,7 @@ package evidence
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"time"
@@ -75,6 +76,13 @@ type KeyID [16]byte
 
 // String returns 32 hexadecimal digits.
 func (k KeyID) String() string { return hex.EncodeToString(k[:]) }
+
+// Fingerprint returns how the fingerprint of the key begins, for messages to
+// people, who see fingerprints in lists: a key id holds half of one.
+func (k KeyID) Fingerprint() string {
+	const whole = 15 // bytes that fill base64 digits of their own
+	return fingerprintPrefix + base64.RawStdEncoding.EncodeToString(k[:whole]) + "…"
+}
 
 // MarshalText gives the hexadecimal form, for JSON and YAML.
 func (k KeyID) MarshalText() ([]byte, error) { return []byte(k.String()), nil }

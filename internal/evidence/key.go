@@ -129,9 +129,12 @@ func (k PublicKey) ID() KeyID { return k.id }
 // Alg returns the COSE algorithm of the key's signatures.
 func (k PublicKey) Alg() int { return k.alg }
 
+// fingerprintPrefix names the hash, as OpenSSH does.
+const fingerprintPrefix = "SHA256:"
+
 // Fingerprint returns "SHA256:<base64>" of the SPKI DER form, for people.
 func (k PublicKey) Fingerprint() string {
-	return "SHA256:" + base64.RawStdEncoding.EncodeToString(k.digest[:])
+	return fingerprintPrefix + base64.RawStdEncoding.EncodeToString(k.digest[:])
 }
 
 // Equal reports whether both are the same key.

@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"os"
@@ -162,5 +163,20 @@ func TestHashesAsText(t *testing.T) {
 	}
 	if _, err := ParseKeyID(h.String()); err == nil {
 		t.Error("a hash is a key id")
+	}
+}
+
+// TestKeyIDBeginsTheFingerprint: what a message says of a key is found in the
+// lists that people compare it with.
+func TestKeyIDBeginsTheFingerprint(t *testing.T) {
+	for seed := range byte(50) {
+		k, err := NewKeyFromSeed(bytes.Repeat([]byte{seed}, 32))
+		if err != nil {
+			t.Fatal(err)
+		}
+		short, ok := strings.CutSuffix(k.Public().ID().Fingerprint(), "…")
+		if !ok || len(short) < 25 || !strings.HasPrefix(k.Public().Fingerprint(), short) {
+			t.Errorf("key id %s does not begin fingerprint %s", short, k.Public().Fingerprint())
+		}
 	}
 }

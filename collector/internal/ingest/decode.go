@@ -113,7 +113,7 @@ func (d *decoder) evidence(a *arrival) {
 	a.entry = entry
 	key, ok := d.Keys.Lookup(entry.KeyID)
 	if !ok {
-		a.refuse(UnknownKey, fmt.Sprintf("the key %s is not enrolled: enrol it for the gateway that has it, or leave it", entry.KeyID))
+		a.refuse(UnknownKey, fmt.Sprintf("the key %s is not enrolled: enrol it for the gateway that has it, or leave it", entry.KeyID.Fingerprint()))
 		return
 	}
 	if err := entry.Verify(key.Public); err != nil {

@@ -39,12 +39,21 @@ func (p *Pipeline) quarantine(pl *plan) {
 		if !fresh[i] {
 			continue
 		}
-		p.Logger.Warn("a message is refused and kept in quarantine", "outcome", string(a.outcome), "gateway", a.of().String(),
-			"jid", a.entry.Content.JID, "jseq", a.entry.Content.JSeq, "reason", a.reason)
+		p.warnRefused(pl, a)
 		if a.signed {
 			pl.event(a, string(a.outcome), a.reason, true)
 		}
 	}
+}
+
+// warnRefused says why a message is refused, once a minute for a gateway and
+// an outcome: a gateway that nobody has enrolled sends hundreds.
+func (p *Pipeline) warnRefused(pl *plan, a *arrival) {
+	if !p.state.allow("warn "+string(a.outcome)+" "+a.node.String(), pl.now, time.Minute, 1) {
+		return
+	}
+	p.Logger.Warn("messages are refused and kept in quarantine; this is one of them", "outcome", string(a.outcome), "gateway", a.of().String(),
+		"jid", a.entry.Content.JID, "jseq", a.entry.Content.JSeq, "reason", a.reason)
 }
 
 // keeps reports whether a message goes into quarantine: all refused ones with
